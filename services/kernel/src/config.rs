@@ -1,0 +1,462 @@
+//! Configuration in three layers: the embedded `default.toml`, the node's `node.toml`, the environment. Every value knows
+//! where it came from; a value that does not fit is refused by name, with the layer that said it and the next step.
+//!
+//! Never holds a secret beside the one a database's URL needs, and never shows that one. Nothing else reads the environment.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::{
+    error::{Error, Reason, Refusal, Result, Violation},
+    id::is_node,
+};
+
+/// The first layer: every key, commented.
+pub const DEFAULT_TOML: &str = include_str!("default.toml");
+
+/// What the names of our variables begin with, and what parts section from key.
+const ENVIRONMENT_PREFIX: &str = "QIANSHOU__";
+
+/// The whole configuration; the meaning of each key stands beside it in [`DEFAULT_TOML`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub node: Node,
+    pub database: Database,
+    pub api: Api,
+    pub peers: Peers,
+    pub keys: Keys,
+    pub ledger: Ledger,
+    pub limits: Limits,
+    pub exchange: Exchange,
+    pub divisions: Divisions,
+    pub log: Log,
+}
+
+/// Whose node this is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    pub code: String,
+    pub name: String,
+}
+
+/// The node's one database.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// `sqlite:FILE`, relative to the folder, or `postgres://…`.
+    pub url: String,
+    pub sqlite_readers: u32,
+    pub postgres_connections: u32,
+}
+
+/// The listener for people.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    pub listen: SocketAddr,
+    pub names: Vec<String>,
+}
+
+/// The listener for other nodes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peers {
+    pub listen: SocketAddr,
+    /// Empty: derived from the bound port.
+    pub address: String,
+}
+
+/// Where the node's keys are.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// As written; [`Loaded::keys_directory`] is the one to open.
+    pub directory: PathBuf,
+}
+
+/// The writer and those that follow it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    pub group_max_commands: usize,
+    pub group_max_records: usize,
+    pub queue_max_commands: usize,
+    pub poll_ms: u64,
+    pub wait_max_ms: u64,
+    pub request_keep_days: u32,
+}
+
+/// What one caller may ask for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub message_max_bytes: usize,
+    pub text_max_chars: usize,
+    pub batch_max_records: usize,
+    pub list_page_records: usize,
+    pub list_page_max_records: usize,
+    pub connections_max: u32,
+    pub streams_max_per_connection: u32,
+    pub handshake_timeout_ms: u64,
+    pub request_timeout_ms: u64,
+    pub drain_timeout_ms: u64,
+    pub keepalive_interval_ms: u64,
+    pub keepalive_timeout_ms: u64,
+    pub token_cache_ms: u64,
+    pub token_cache_max_tokens: usize,
+}
+
+/// How streams are carried.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exchange {
+    pub page_max_entries: usize,
+    pub page_max_bytes: usize,
+    pub window_pages: u32,
+    pub backoff_min_ms: u64,
+    pub backoff_max_ms: u64,
+    pub heartbeat_ms: u64,
+}
+
+/// The embedded list of divisions.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Divisions {
+    pub bootstrap_areas: Vec<String>,
+}
+
+/// What is written to standard error.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+/// Lines for eyes or for machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Which layer a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Default,
+    File(PathBuf),
+    /// The variable's name.
+    Environment(String),
+}
+
+/// A configuration and the history of each of its values.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: Config,
+    /// `section.key` → the value as it may be shown, and its layer.
+    pub origins: BTreeMap<String, (String, Origin)>,
+    /// DIR: where `node.toml` stands and what relative paths are relative to. Absolute.
+    pub directory: PathBuf,
+}
+
+/// The duration of a limit in milliseconds.
+#[must_use]
+pub const fn ms(limit: u64) -> Duration {
+    Duration::from_millis(limit)
+}
+
+impl Config {
+    /// Reads the three layers.
+    ///
+    /// # Errors
+    /// A refusal that names the layer, the key and the next step.
+    pub fn load(path: &Path) -> Result<Loaded> {
+        Self::load_with(
+            path,
+            std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok())),
+        )
+    }
+
+    /// The defaults alone, for tests and for nodes that live in memory.
+    ///
+    /// # Errors
+    /// None in a sound build: a test reads the defaults.
+    pub fn defaults() -> Result<Self> {
+        Ok(Layers::default_layer()?.config)
+    }
+
+    fn load_with(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Loaded> {
+        let path = std::path::absolute(path)?;
+        let mut layers = Layers::default_layer()?;
+        layers.add_file(&path)?;
+        let mut variables: Vec<_> = environment.filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX)).collect();
+        variables.sort();
+        for (name, text) in variables {
+            layers.add_variable(name, text)?;
+        }
+        layers.settle(&path)
+    }
+}
+
+impl Loaded {
+    /// The folder of the node's keys, absolute.
+    #[must_use]
+    pub fn keys_directory(&self) -> PathBuf {
+        self.directory.join(&self.config.keys.directory)
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("url", &masked(&self.url)).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Environment(name) => f.write_str(name),
+        }
+    }
+}
+
+/// The layers so far: always a whole, valid configuration, so the value that breaks it is the one just added.
+struct Layers {
+    table: Table,
+    config: Config,
+    origins: BTreeMap<String, Origin>,
+}
+
+impl Layers {
+    fn default_layer() -> Result<Self> {
+        let table: Table = DEFAULT_TOML.parse().map_err(|cause| Error::broken(format!("default.toml: {cause}")))?;
+        let config =
+            Config::deserialize(table.clone()).map_err(|cause| Error::broken(format!("default.toml: {cause}")))?;
+        let keys = table.iter().flat_map(|(section, keys)| {
+            keys.as_table()
+                .into_iter()
+                .flat_map(Table::keys)
+                .map(move |key| (format!("{section}.{key}"), Origin::Default))
+        });
+        let origins = keys.collect();
+        Ok(Self { table, config, origins })
+    }
+
+    fn add_file(&mut self, path: &Path) -> Result<()> {
+        let origin = Origin::File(path.to_owned());
+        let text = std::fs::read_to_string(path).map_err(|cause| {
+            refusal(
+                Reason::NotFound,
+                "",
+                &format!("{origin}：无法读取（{cause}）；新节点请先执行 qianshou init"),
+                &format!(
+                    "{origin}: cannot be read ({cause}); a new node begins with `qianshou init DIR --province CODE`"
+                ),
+            )
+        })?;
+        let table: Table = text.parse().map_err(|cause: toml::de::Error| malformed(&origin, "", cause.message()))?;
+        for (section, keys) in table {
+            let Value::Table(keys) = keys else {
+                return Err(unknown(&origin, &section));
+            };
+            for (key, value) in keys {
+                self.add(&section, &key, value, origin.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_variable(&mut self, name: String, text: String) -> Result<()> {
+        let path = name[ENVIRONMENT_PREFIX.len()..].to_ascii_lowercase();
+        let Some((section, key)) = path.split_once("__") else {
+            return Err(unknown(&Origin::Environment(name), &path));
+        };
+        let value = shaped_like(self.table.get(section).and_then(|keys| keys.get(key)), text);
+        self.add(section, key, value, Origin::Environment(name))
+    }
+
+    fn add(&mut self, section: &str, key: &str, value: Value, origin: Origin) -> Result<()> {
+        let path = format!("{section}.{key}");
+        if !self.origins.contains_key(&path) {
+            return Err(unknown(&origin, &path));
+        }
+        if value.as_integer().is_some_and(|number| number < 1) {
+            return Err(malformed(&origin, &path, "a number of at least 1"));
+        }
+        if let Some(Value::Table(keys)) = self.table.get_mut(section) {
+            keys.insert(key.to_owned(), value);
+        }
+        self.config =
+            Config::deserialize(self.table.clone()).map_err(|cause| malformed(&origin, &path, cause.message()))?;
+        self.origins.insert(path, origin);
+        Ok(())
+    }
+
+    /// What no single value shows.
+    fn settle(self, path: &Path) -> Result<Loaded> {
+        let Self { table, config, origins } = self;
+        if !is_node(&config.node.code) {
+            let origin = origins.get("node.code").cloned().unwrap_or(Origin::Default);
+            return Err(malformed(&origin, "node.code", "an administrative code of two to twelve digits, such as 64"));
+        }
+        let origins = origins.into_iter().map(|(path, origin)| {
+            let value = path.split_once('.').and_then(|(section, key)| table.get(section)?.get(key));
+            (path, (value.map(shown).unwrap_or_default(), origin))
+        });
+        let directory = path.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(Loaded { config, origins: origins.collect(), directory })
+    }
+}
+
+/// A variable's text as the type the default has; what does not read stays text and is refused as such.
+fn shaped_like(default: Option<&Value>, text: String) -> Value {
+    match default {
+        Some(Value::Integer(_)) => text.parse().map_or(Value::String(text), Value::Integer),
+        Some(Value::Boolean(_)) => text.parse().map_or(Value::String(text), Value::Boolean),
+        Some(Value::Array(_)) => {
+            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+            Value::Array(parts.map(|part| Value::String(part.to_owned())).collect())
+        }
+        _ => Value::String(text),
+    }
+}
+
+/// A value as it may be shown.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => masked(text),
+        Value::Integer(number) => number.to_string(),
+        Value::Boolean(yes) => yes.to_string(),
+        Value::Array(parts) => parts.iter().map(shown).collect::<Vec<_>>().join(", "),
+        other => format!("{other:?}"),
+    }
+}
+
+/// A text without the password of a URL, in its authority or among its options.
+fn masked(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let (before, options) = rest.split_once('?').map_or((rest, None), |(before, options)| (before, Some(options)));
+    let before = match before.rsplit_once('@') {
+        Some((user, host)) => {
+            format!("{}@{host}", user.split_once(':').map_or(user.to_owned(), |(user, _)| format!("{user}:***")))
+        }
+        None => before.to_owned(),
+    };
+    let mask = |option: &str| match option.split_once('=') {
+        Some((key, _)) if key.contains("password") => format!("{key}=***"),
+        _ => option.to_owned(),
+    };
+    let options = options.map(|o| format!("?{}", o.split('&').map(mask).collect::<Vec<_>>().join("&")));
+    format!("{scheme}://{before}{}", options.unwrap_or_default())
+}
+
+fn refusal(reason: Reason, field: &str, zh: &str, en: &str) -> Error {
+    Error::Refused(Refusal(vec![Violation { field: field.into(), reason, zh: zh.into(), en: en.into() }]))
+}
+
+fn unknown(origin: &Origin, path: &str) -> Error {
+    let zh = format!("{origin}：{path}：没有这个配置项；请删除或改正，全部配置项见 qianshou config show");
+    let en =
+        format!("{origin}: {path}: there is no such key; remove or correct it, `qianshou config show` lists them all");
+    refusal(Reason::UnknownField, path, &zh, &en)
+}
+
+fn malformed(origin: &Origin, path: &str, cause: &str) -> Error {
+    let at = if path.is_empty() { String::new() } else { format!("{path}: ") };
+    let zh = format!("{origin}：{at}值不合要求（{}）；请改正，或删除以使用默认值", cause.trim_end());
+    let en = format!("{origin}: {at}{}; correct it, or remove it for the default", cause.trim_end());
+    refusal(Reason::Malformed, path, &zh, &en)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, environment: &[(&str, &str)]) -> Result<Loaded> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node.toml");
+        std::fs::write(&path, file).unwrap();
+        Config::load_with(&path, environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    fn refused(file: &str, environment: &[(&str, &str)]) -> Refusal {
+        match load(file, environment) {
+            Err(Error::Refused(refusal)) => refusal,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_whole() {
+        let config = Config::defaults().unwrap();
+        assert_eq!((config.limits.batch_max_records, config.exchange.page_max_bytes), (10_000, 1 << 20));
+        assert_eq!(config.log.format, LogFormat::Text);
+    }
+
+    #[test]
+    fn each_layer_covers_the_one_below_and_is_remembered() {
+        let file = "[node]\ncode = \"64\"\n[limits]\ntext_max_chars = 7\nbatch_max_records = 8\n";
+        let environment = [
+            ("QIANSHOU__LIMITS__BATCH_MAX_RECORDS", "9"),
+            ("QIANSHOU__API__NAMES", "a.example, b.example"),
+            ("QIANSHOU_TOKEN", "not ours to read"),
+        ];
+        let loaded = load(file, &environment).unwrap();
+        assert_eq!((loaded.config.limits.text_max_chars, loaded.config.limits.batch_max_records), (7, 9));
+        assert_eq!(loaded.config.api.names, ["a.example", "b.example"]);
+        let origin = |path: &str| loaded.origins[path].clone();
+        assert_eq!(origin("exchange.window_pages"), ("8".into(), Origin::Default));
+        assert_eq!(origin("limits.text_max_chars"), ("7".into(), Origin::File(loaded.directory.join("node.toml"))));
+        assert_eq!(origin("limits.batch_max_records").1, Origin::Environment(environment[0].0.into()));
+        assert!(loaded.keys_directory().ends_with("keys") && loaded.keys_directory().is_absolute());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_by_name() {
+        let node = "[node]\ncode = \"64\"\n";
+        for (file, environment, path) in [
+            ("[limits]\ntext_max = 7", None, "limits.text_max"),
+            ("[limit]\ntext_max_chars = 7", None, "limit.text_max_chars"),
+            ("limits = 7", None, "limits"),
+            ("[limits]\ntext_max_chars = \"7\"", None, "limits.text_max_chars"),
+            ("[limits]\ntext_max_chars = 0", None, "limits.text_max_chars"),
+            ("[log]\nformat = \"xml\"", None, "log.format"),
+            ("[api]\nlisten = \"here\"", None, "api.listen"),
+            ("", None, "node.code"),
+            (node, Some(("QIANSHOU__LIMITS__TEXT_MAX_CHARS", "many")), "limits.text_max_chars"),
+            (node, Some(("QIANSHOU__LIMITS__TEXT_MAX", "7")), "limits.text_max"),
+            (node, Some(("QIANSHOU__LIMITS", "7")), "limits"),
+        ] {
+            let refusal = refused(file, environment.as_slice());
+            assert_eq!(refusal.0[0].field, path, "{refusal}");
+            let said_by = environment.map_or("node.toml", |(name, _)| name);
+            assert!(path == "node.code" || refusal.0[0].en.contains(said_by), "{refusal}");
+        }
+        assert!(refused("[node", &[]).0[0].en.contains("node.toml"));
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let url = "postgres://qianshou:s3cr3t@db:5432/node?sslmode=require&password=s3cr3t";
+        let loaded = load("[node]\ncode = \"64\"", &[("QIANSHOU__DATABASE__URL", url)]).unwrap();
+        assert_eq!(loaded.config.database.url, url);
+        let shown = "postgres://qianshou:***@db:5432/node?sslmode=require&password=***";
+        assert_eq!(loaded.origins["database.url"].0, shown);
+        assert!(!format!("{loaded:?}").contains("s3cr3t"));
+    }
+}

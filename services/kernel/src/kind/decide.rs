@@ -1,0 +1,245 @@
+//! Deciding: proposals become commands or refusals, and the database is asked once for all of them. A noun's rules are pure; what
+//! they rely on is declared in the command and checked again under the ledger's lock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use prost::Message as _;
+use qianshou_proto::Resource as _;
+
+use super::{Index, Noun, Verbs, checked, read_etag};
+use crate::{
+    error::{Error, Reason, Refusal, Result, Violation},
+    id::Name,
+    identity::Caller,
+    ledger::{Command, Content, Read, Stored, Version, Write, claim_key},
+    mask, person,
+};
+
+/// What is asked for one record.
+pub(super) enum Wish {
+    /// A new one.
+    Create,
+    /// This one as given, or only the fields of these numbers.
+    Update(Name, Option<Vec<u32>>),
+    /// By its name or its natural key, whether it exists or not.
+    Put,
+}
+
+pub(super) struct Proposal<N: Noun> {
+    pub(super) noun: N::Record,
+    pub(super) wish: Wish,
+}
+
+/// A proposal on its way to a command.
+struct Draft<N: Noun> {
+    noun: N::Record,
+    wish: Wish,
+    expected: Option<Version>,
+    secret: Option<String>,
+    blind: Option<String>,
+    current: Option<Stored>,
+    violations: Vec<Violation>,
+    index: Index,
+}
+
+pub(super) enum Decided<N: Noun> {
+    Write { command: Box<Command>, name: Name, noun: N::Record, new: bool },
+    Stands { stored: Box<Stored>, noun: N::Record },
+    Refused(Refusal),
+}
+
+impl Verbs {
+    /// Turns proposals into commands or refusals, asking the database once for all of them.
+    pub(super) async fn decide<N: Noun>(
+        &self,
+        caller: &Caller,
+        proposals: Vec<Proposal<N>>,
+    ) -> Result<Vec<Decided<N>>> {
+        let mut drafts = proposals.into_iter().map(|p| self.draft(p)).collect::<Vec<_>>();
+        self.find_named(&mut drafts).await?;
+        for draft in &mut drafts {
+            self.check(draft);
+        }
+        self.find_by_key(&mut drafts).await?;
+        let referred = self.settle(&mut drafts).await?;
+        let places: BTreeSet<String> = drafts.iter().filter_map(|d| d.index.area.clone()).collect();
+        let unknown = if N::HOME.is_some() {
+            BTreeSet::new()
+        } else {
+            self.areas.unknown(&places.into_iter().collect::<Vec<_>>()).await?
+        };
+        drafts.into_iter().map(|draft| self.conclude(caller, draft, &referred, &unknown)).collect()
+    }
+
+    fn draft<N: Noun>(&self, proposal: Proposal<N>) -> Draft<N> {
+        let Proposal { mut noun, mut wish } = proposal;
+        let mut violations = vec![];
+        let mut refuse = |error: Error| {
+            if let Error::Refused(refusal) = error {
+                violations.extend(refusal.0);
+            }
+        };
+        let name = noun.name_mut().take();
+        let etag = noun.etag_mut().take();
+        let expected = etag.filter(|e| !e.is_empty()).and_then(|etag| read_etag(&etag).map_err(&mut refuse).ok());
+        if let (Wish::Put, Some(name)) = (&wish, name.as_deref().filter(|n| !n.is_empty())) {
+            match self.own_name::<N>(Some(name)) {
+                Ok(name) => wish = Wish::Update(name, None),
+                Err(error) => refuse(error),
+            }
+        }
+        if N::HOME.is_some_and(|home| home != self.ledger.node()) {
+            refuse(Error::refused("name", Reason::NotHome, N::HOME.unwrap_or_default()));
+        }
+        Draft { noun, wish, expected, secret: None, blind: None, current: None, violations, index: Index::default() }
+    }
+
+    /// Finds the records that are named, and lays the named fields over them.
+    async fn find_named<N: Noun>(&self, drafts: &mut [Draft<N>]) -> Result<()> {
+        let names: Vec<String> = drafts
+            .iter()
+            .filter_map(|d| if let Wish::Update(name, _) = &d.wish { Some(name.to_string()) } else { None })
+            .collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let found = self.ledger.find(&names).await?;
+        for draft in drafts {
+            let Wish::Update(name, fields) = &draft.wish else { continue };
+            let Some((stored, payload)) = found.get(name.as_str()).and_then(|s| Some((s, s.payload()?))) else {
+                draft.violations.push(Violation::new("name", Reason::NotFound, name));
+                continue;
+            };
+            if draft.expected.is_some_and(|expected| expected != stored.version) {
+                draft.violations.push(Violation::new("etag", Reason::StaleVersion, stored.version.etag()));
+            }
+            if let Some(fields) = fields {
+                let laid = mask::replace(payload, &draft.noun.encode_to_vec(), fields);
+                let laid = laid.map_err(|_| Error::broken("a stored payload cannot be read"))?;
+                draft.noun = N::Record::decode(&laid[..])?;
+            }
+            draft.current = Some(stored.clone());
+        }
+        Ok(())
+    }
+
+    fn check<N: Noun>(&self, draft: &mut Draft<N>) {
+        let known = draft.current.as_ref().and_then(Stored::sealed);
+        let mut found = checked::<N>(&mut draft.noun, self.ledger.clock().today(), self.text_max_chars);
+        draft.secret = N::take_secret(&mut draft.noun);
+        match (&draft.secret, known) {
+            (Some(secret), _) => draft.blind = Some(self.secrets.blind.index(N::COLLECTION, secret)),
+            // A record that is known keeps its number; the number is asked for only when there is none.
+            (None, Some(sealed)) => {
+                draft.blind = person::blind_of(sealed);
+                found.retain(|v| !(v.field == "id_number" && v.reason == Reason::Required));
+            }
+            (None, None) => {}
+        }
+        draft.violations.extend(found);
+        draft.index = N::index(&draft.noun, draft.blind.as_deref());
+    }
+
+    /// Finds the records that are put by their natural key.
+    async fn find_by_key<N: Noun>(&self, drafts: &mut [Draft<N>]) -> Result<()> {
+        let key = |draft: &Draft<N>| match (&draft.wish, draft.index.claims.first()) {
+            (Wish::Put, Some(claim)) if draft.violations.is_empty() => {
+                Some(claim_key(self.ledger.node(), N::COLLECTION, claim.field, &claim.value))
+            }
+            _ => None,
+        };
+        let keys: Vec<String> = drafts.iter().filter_map(key).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let holders = self.ledger.claimed(&keys).await?;
+        let names: Vec<String> = holders.values().map(Name::to_string).collect();
+        let found = self.ledger.find(&names).await?;
+        for draft in drafts {
+            let holder = key(draft).and_then(|key| holders.get(&key).cloned());
+            draft.current = draft.current.take().or_else(|| found.get(holder?.as_str()).cloned());
+        }
+        Ok(())
+    }
+
+    /// Finds what the records refer to and fills what follows from it.
+    async fn settle<N: Noun>(&self, drafts: &mut [Draft<N>]) -> Result<BTreeMap<String, Stored>> {
+        let targets: BTreeSet<String> =
+            drafts.iter().flat_map(|d| d.index.links.iter().map(|l| l.target.clone())).collect();
+        let referred = self.ledger.find(&targets.into_iter().collect::<Vec<_>>()).await?;
+        let payload = |name: &str| -> Option<Bytes> { referred.get(name)?.payload().cloned() };
+        for draft in drafts {
+            if draft.violations.is_empty() {
+                N::settle(&mut draft.noun, &payload);
+                draft.index = N::index(&draft.noun, draft.blind.as_deref());
+            }
+        }
+        Ok(referred)
+    }
+
+    fn conclude<N: Noun>(
+        &self,
+        caller: &Caller,
+        mut draft: Draft<N>,
+        referred: &BTreeMap<String, Stored>,
+        unknown: &BTreeSet<String>,
+    ) -> Result<Decided<N>> {
+        for link in &draft.index.links {
+            if referred.get(&link.target).and_then(Stored::payload).is_none() {
+                draft.violations.push(Violation::new(link.field, Reason::ReferenceNotFound, &link.target));
+            }
+        }
+        let area = draft.index.area.as_deref().unwrap_or_default();
+        if unknown.contains(area) {
+            draft.violations.push(Violation::new("division", Reason::NotInList, area));
+        }
+        if draft.violations.is_empty() {
+            // Who may write it must hold both where the record was and where it goes.
+            let before =
+                draft.current.as_ref().and_then(Stored::payload).map(|p| N::Record::decode(p.clone())).transpose()?;
+            let before = before.and_then(|noun| N::index(&noun, None).area);
+            for area in [Some(area), before.as_deref()].into_iter().flatten() {
+                if let Err(refusal) = caller.need_area("division", area) {
+                    draft.violations.extend(refusal.0);
+                }
+            }
+        }
+        if !draft.violations.is_empty() {
+            return Ok(Decided::Refused(Refusal(draft.violations)));
+        }
+        let payload = Bytes::from(draft.noun.encode_to_vec());
+        let sealed = draft.current.as_ref().and_then(Stored::sealed);
+        if let Some(current) = &draft.current
+            && current.payload() == Some(&payload)
+            && sealed.and_then(|s| person::blind_of(s)) == draft.blind
+        {
+            return Ok(Decided::Stands { stored: Box::new(current.clone()), noun: draft.noun });
+        }
+        let name = match &draft.current {
+            Some(current) => current.name.clone(),
+            None => Name::of(self.ledger.node(), N::COLLECTION, &self.ids.fresh()),
+        };
+        let sealed = match (&draft.secret, &draft.blind) {
+            (Some(secret), Some(blind)) => Some(self.secrets.seal(secret, blind, name.as_str())?),
+            _ => sealed.cloned(),
+        };
+        let mut reads = vec![Read::Version(name.clone(), draft.current.as_ref().map(|c| c.version))];
+        reads.extend(referred_names(&draft.index).map(Read::Live));
+        if let (Wish::Put, None, Some(claim)) = (&draft.wish, &draft.current, draft.index.claims.first()) {
+            reads.push(Read::Claim(claim_key(self.ledger.node(), N::COLLECTION, claim.field, &claim.value), None));
+        }
+        let command = Command {
+            actor: caller.actor.clone(),
+            request: None,
+            reads,
+            writes: vec![Write::Own(name.clone(), Content::Put { payload, sealed })],
+            statements: vec![],
+        };
+        Ok(Decided::Write { command: Box::new(command), name, noun: draft.noun, new: draft.current.is_none() })
+    }
+}
+
+fn referred_names(index: &Index) -> impl Iterator<Item = Name> + '_ {
+    index.links.iter().filter_map(|link| link.target.parse().ok())
+}

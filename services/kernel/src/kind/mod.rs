@@ -1,0 +1,228 @@
+//! What a noun tells the kernel: its name, its rules, its index. From that the kernel saves, finds, lists, exchanges and
+//! recovers it; the code for one more noun is an `impl Noun` and a line in a house's list of kinds.
+//!
+//! Never knows a noun by name.
+
+mod check;
+mod decide;
+mod list;
+mod rpc;
+mod verbs;
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+pub use check::{Check, Days};
+pub use list::{ListQuery, Listed};
+use prost::Message as _;
+use prost_reflect::DescriptorPool;
+use qianshou_proto::Resource;
+pub use rpc::Batch;
+use time::Date;
+pub use verbs::{Areas, Outcome, Verbs, Written, request_of};
+
+use crate::{
+    db::Value,
+    error::{Error, Reason, Result, Violation},
+};
+
+/// Everything the kernel has to know of a noun. Pure: no clock, no database.
+pub trait Noun: Send + Sync + 'static {
+    /// The record's message.
+    type Record: Resource;
+    /// `agencies`: the collection in names, the kind in agreements and sheets.
+    const COLLECTION: &'static str;
+    /// The house's table that indexes it: `name, position, area, state, title` and [`Noun::COLUMNS`].
+    const TABLE: &'static str;
+    /// Columns beyond the standing ones.
+    const COLUMNS: &'static [&'static str] = &[];
+    /// The only node that may be home to this kind, if there is just one.
+    const HOME: Option<&'static str> = None;
+    /// The field into which the exchange writes the person's pseudonym.
+    const PERSON: Option<u32> = None;
+
+    /// Brings every field into its one form and says what is wrong.
+    fn check(record: &mut Self::Record, check: &mut Check);
+    /// What can be looked up, computed from the record alone. `blind` stands for the sealed identity number.
+    fn index(record: &Self::Record, blind: Option<&str>) -> Index;
+    /// Takes the identity number out of the message, to be sealed.
+    fn take_secret(_record: &mut Self::Record) -> Option<String> {
+        None
+    }
+    /// Fills what follows from the records this one refers to; `referred` finds their payloads by name.
+    fn settle(_record: &mut Self::Record, _referred: &dyn Fn(&str) -> Option<bytes::Bytes>) {}
+}
+
+/// What can be looked up of one record.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Index {
+    /// The division it belongs to: list filter and permission.
+    pub area: Option<String>,
+    /// The state it is in: list filter.
+    pub state: Option<String>,
+    /// What a person would search for.
+    pub title: Option<String>,
+    /// Values of [`Noun::COLUMNS`], in order.
+    pub columns: Vec<Value>,
+    /// Unique keys at the record's home. The first is the natural key.
+    pub claims: Vec<Claim>,
+    /// Records this one refers to.
+    pub links: Vec<Link>,
+}
+
+/// A unique key: no two live records of one kind and home hold the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The field that is named when the key is taken.
+    pub field: &'static str,
+    /// The key.
+    pub value: String,
+}
+
+/// A reference to another record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The field that refers.
+    pub field: &'static str,
+    /// The other record's name.
+    pub target: String,
+}
+
+impl Index {
+    /// An index with the standing columns.
+    #[must_use]
+    pub fn new(area: &Option<String>, state: impl Into<String>, title: &Option<String>) -> Self {
+        Self { area: area.clone(), state: Some(state.into()), title: title.clone(), ..Self::default() }
+    }
+
+    /// Adds a column's value.
+    #[must_use]
+    pub fn column(mut self, value: impl Into<Value>) -> Self {
+        self.columns.push(value.into());
+        self
+    }
+
+    /// Adds a unique key made of parts; a part that is absent (withheld) makes the key absent.
+    #[must_use]
+    pub fn claim(mut self, field: &'static str, parts: &[Option<&str>]) -> Self {
+        if let Some(parts) = parts.iter().copied().collect::<Option<Vec<_>>>() {
+            self.claims.push(Claim { field, value: parts.join("\u{1f}") });
+        }
+        self
+    }
+
+    /// Adds a reference, if there is one.
+    #[must_use]
+    pub fn link(mut self, field: &'static str, target: &Option<String>) -> Self {
+        if let Some(target) = target {
+            self.links.push(Link { field, target: target.clone() });
+        }
+        self
+    }
+
+    /// PostgreSQL keeps no NUL in a text; a received record may hold one, and its index still has to stand.
+    fn without_nul(mut self) -> Self {
+        let clean = |text: &mut String| text.retain(|c| c != '\0');
+        [&mut self.area, &mut self.state, &mut self.title].into_iter().flatten().for_each(clean);
+        for column in &mut self.columns {
+            if let Value::Text(Some(text)) = column {
+                clean(text);
+            }
+        }
+        self.claims.iter_mut().for_each(|c| clean(&mut c.value));
+        self.links.iter_mut().for_each(|l| clean(&mut l.target));
+        self
+    }
+}
+
+/// A noun with its type erased: what the ledger and the exchange handle.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// [`Noun::COLLECTION`]
+    pub collection: &'static str,
+    /// The message's full name.
+    pub message: &'static str,
+    /// [`Noun::TABLE`]
+    pub table: &'static str,
+    /// [`Noun::COLUMNS`]
+    pub columns: &'static [&'static str],
+    /// [`Noun::HOME`]
+    pub home: Option<&'static str>,
+    /// [`Noun::PERSON`]
+    pub person: Option<u32>,
+    index: fn(&[u8], Option<&str>) -> Result<Index, prost::DecodeError>,
+}
+
+impl Kind {
+    /// The erased form of a noun.
+    #[must_use]
+    pub const fn of<N: Noun>() -> Self {
+        fn index<N: Noun>(payload: &[u8], blind: Option<&str>) -> Result<Index, prost::DecodeError> {
+            N::Record::decode(payload).map(|record| N::index(&record, blind).without_nul())
+        }
+        Self {
+            collection: N::COLLECTION,
+            message: N::Record::MESSAGE,
+            table: N::TABLE,
+            columns: N::COLUMNS,
+            home: N::HOME,
+            person: N::PERSON,
+            index: index::<N>,
+        }
+    }
+
+    /// The index of a payload.
+    pub fn index(&self, payload: &[u8], blind: Option<&str>) -> Result<Index, prost::DecodeError> {
+        (self.index)(payload, blind)
+    }
+}
+
+/// Every kind this binary knows.
+#[derive(Clone, Debug, Default)]
+pub struct Kinds(BTreeMap<&'static str, Kind>);
+
+impl Kinds {
+    /// A set of kinds; of two with one name the later stands.
+    #[must_use]
+    pub fn new(kinds: impl IntoIterator<Item = Kind>) -> Self {
+        Self(kinds.into_iter().map(|kind| (kind.collection, kind)).collect())
+    }
+
+    /// A kind by its collection.
+    #[must_use]
+    pub fn get(&self, collection: &str) -> Option<&Kind> {
+        self.0.get(collection)
+    }
+
+    /// A kind that the ledger already holds.
+    pub fn known(&self, collection: &str) -> Result<&Kind> {
+        self.get(collection).ok_or_else(|| Error::broken(format!("this process does not know the kind {collection}")))
+    }
+
+    /// All, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Kind> {
+        self.0.values()
+    }
+}
+
+/// The contract's descriptors.
+pub fn descriptors() -> &'static DescriptorPool {
+    #[expect(clippy::expect_used, reason = "the descriptor set is built with this binary; a test reads it")]
+    static POOL: LazyLock<DescriptorPool> =
+        LazyLock::new(|| DescriptorPool::decode(qianshou_proto::DESCRIPTOR_SET).expect("our own descriptor set"));
+    &POOL
+}
+
+/// What a check may ask besides the record itself.
+pub(crate) fn checked<N: Noun>(record: &mut N::Record, today: Date, text_max_chars: usize) -> Vec<Violation> {
+    let mut check = Check::new(today, text_max_chars);
+    N::check(record, &mut check);
+    check.violations
+}
+
+/// An etag is a version as text.
+pub(crate) fn read_etag(etag: &str) -> Result<crate::ledger::Version> {
+    let version = etag.split_once('.').and_then(|(epoch, revision)| {
+        Some(crate::ledger::Version { epoch: epoch.parse().ok()?, revision: revision.parse().ok()? })
+    });
+    version.ok_or_else(|| Error::refused("etag", Reason::Malformed, "EPOCH.REVISION"))
+}

@@ -1,0 +1,394 @@
+//! What can be done with any noun: create, get, update, delete, put many. Each goes the same way: admit → parse → read →
+//! decide → commit → answer. A lone write is a batch of one.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use prost::Message as _;
+use qianshou_proto::{Resource, common::v1::EndReason};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Noun,
+    decide::{Decided, Proposal, Wish},
+    read_etag,
+};
+use crate::{
+    clock::format_day,
+    error::{Error, Reason, Refusal, Result},
+    id::{Ids, Name},
+    identity::{Caller, Role},
+    ledger::{Command, Content, End, Ledger, Read, Rejection, Request, Stored, Version, Write},
+    person::Secrets,
+};
+
+/// Who knows the areas that exist.
+pub trait Areas: Send + Sync {
+    /// Those of the codes that no list knows.
+    fn unknown<'a>(&'a self, codes: &'a [String]) -> BoxFuture<'a, Result<BTreeSet<String>>>;
+}
+
+/// How often a decision is taken again when what it relied on changed under it.
+const ATTEMPTS: usize = 4;
+
+/// The verbs of a house.
+#[derive(Clone)]
+pub struct Verbs {
+    /// Where records are saved.
+    pub ledger: Ledger,
+    /// Fresh names.
+    pub ids: Ids,
+    /// Which areas exist.
+    pub areas: Arc<dyn Areas>,
+    /// Keys for identity numbers.
+    pub secrets: Arc<Secrets>,
+    /// Records in one batch at most.
+    pub batch_max_records: usize,
+    /// Records on a list's page when none is asked for.
+    pub list_page_records: usize,
+    /// Records on one page of a list at most.
+    pub list_page_max_records: usize,
+    /// Characters in one text field at most.
+    pub text_max_chars: usize,
+    /// How long a read waits for the position it asks for.
+    pub patience: Duration,
+}
+
+/// A record as it was written, and where.
+#[derive(Clone, Debug)]
+pub struct Written<R> {
+    /// The record as it is answered: with name and etag, without its secret.
+    pub noun: R,
+    /// The ledger's position that holds it.
+    pub position: u64,
+}
+
+/// What became of one record of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// New.
+    Created(Name, Version),
+    /// Changed.
+    Updated(Name, Version),
+    /// It stood so already.
+    Unchanged(Name, Version),
+    /// Not written.
+    Refused(Refusal),
+}
+impl Verbs {
+    /// Saves a new record.
+    pub async fn create<N: Noun>(
+        &self,
+        caller: &Caller,
+        noun: Option<N::Record>,
+        request: Option<Request>,
+        dry: bool,
+    ) -> Result<Written<N::Record>> {
+        caller.need(Role::Editor)?;
+        let noun = noun.ok_or_else(|| Error::refused(N::COLLECTION, Reason::Required, ""))?;
+        self.one::<N>(caller, request, dry, || Proposal { noun: noun.clone(), wish: Wish::Create }).await
+    }
+
+    /// Changes a record: all of it, or the fields that `paths` names. An etag in it is compared.
+    pub async fn update<N: Noun>(
+        &self,
+        caller: &Caller,
+        noun: Option<N::Record>,
+        paths: Option<Vec<String>>,
+        request: Option<Request>,
+        dry: bool,
+    ) -> Result<Written<N::Record>> {
+        caller.need(Role::Editor)?;
+        let mut noun = noun.ok_or_else(|| Error::refused(N::COLLECTION, Reason::Required, ""))?;
+        let name = self.own_name::<N>(noun.name_mut().as_deref())?;
+        let fields = paths.map(|paths| field_numbers::<N>(&paths)).transpose()?;
+        self.one::<N>(caller, request, dry, || Proposal {
+            noun: noun.clone(),
+            wish: Wish::Update(name.clone(), fields.clone()),
+        })
+        .await
+    }
+
+    /// Reads a record, once the ledger holds `min_position`.
+    pub async fn get<N: Noun>(
+        &self,
+        caller: &Caller,
+        name: Option<&str>,
+        min_position: Option<u64>,
+    ) -> Result<N::Record> {
+        caller.need(Role::Reader)?;
+        self.wait(min_position).await?;
+        let name = parse_name::<N>(name)?;
+        let stored = self.ledger.find_one(&name).await?.filter(|s| s.payload().is_some());
+        let stored = stored.ok_or_else(|| Error::refused("name", Reason::NotFound, &name))?;
+        let noun: N::Record = answer_of(&stored)?;
+        if N::HOME.is_none() {
+            caller.need_area("name", N::index(&noun, None).area.as_deref().unwrap_or_default())?;
+        }
+        Ok(noun)
+    }
+
+    /// Ends a record that should not have been: everything it contributed is taken back.
+    pub async fn delete<N: Noun>(
+        &self,
+        caller: &Caller,
+        name: Option<&str>,
+        etag: Option<&str>,
+        request: Option<Request>,
+        dry: bool,
+    ) -> Result<u64> {
+        caller.need(Role::Editor)?;
+        if let Some(request) = &request
+            && let Some(first) = self.ledger.answered(request).await?
+        {
+            return Ok(first?.position);
+        }
+        let name = self.own_name::<N>(name)?;
+        let expected = etag.map(read_etag).transpose()?;
+        for _ in 0..ATTEMPTS {
+            let stored = self.ledger.find_one(&name).await?;
+            let Some(payload) = stored.as_ref().and_then(Stored::payload) else {
+                return Err(Error::refused("name", Reason::NotFound, &name));
+            };
+            let version = stored.as_ref().map(|s| s.version).unwrap_or_default();
+            caller.need_area(
+                "name",
+                N::index(&N::Record::decode(payload.clone())?, None).area.as_deref().unwrap_or_default(),
+            )?;
+            if expected.is_some_and(|expected| expected != version) {
+                return Err(Error::refused("etag", Reason::StaleVersion, version.etag()));
+            }
+            let end = End { reason: EndReason::Deleted.into(), on: format_day(self.ledger.clock().today()) };
+            let command = Command {
+                actor: caller.actor.clone(),
+                request: request.clone(),
+                reads: vec![Read::Version(name.clone(), Some(version)), Read::Unlinked(name.clone())],
+                writes: vec![Write::Own(name.clone(), Content::End(end))],
+                statements: vec![],
+            };
+            if dry {
+                self.would(command).await?;
+                return Ok(self.ledger.head().await?.position);
+            }
+            match self.ledger.submit(command).await {
+                Err(Rejection::Changed(Read::Version(..))) => {}
+                answer => return Ok(answer?.position),
+            }
+        }
+        Err(Error::refused("", Reason::Busy, ""))
+    }
+
+    /// Saves many records, each for itself: by name, else by natural key, else as new. The same batch again changes
+    /// nothing.
+    pub async fn put_all<N: Noun>(
+        &self,
+        caller: &Caller,
+        nouns: Vec<N::Record>,
+        request: Option<Request>,
+        dry: bool,
+    ) -> Result<(Vec<Outcome>, u64)> {
+        caller.need(Role::Editor)?;
+        if nouns.len() > self.batch_max_records {
+            return Err(Error::refused(N::COLLECTION, Reason::TooMany, self.batch_max_records));
+        }
+        let mut outcomes = self.first_outcomes(request.as_ref(), nouns.len()).await?;
+        let mut position = 0;
+        let mut open: Vec<usize> = (0..nouns.len()).filter(|i| outcomes[*i].is_none()).collect();
+        if let Some(request) = request.clone().filter(|_| !dry) {
+            // The batch's own id, so that another body under it is refused whole.
+            let command = Command { actor: caller.actor.clone(), request: Some(request), ..Command::default() };
+            self.ledger.submit(command).await?;
+        }
+        for _ in 0..ATTEMPTS {
+            let proposals = open.iter().map(|i| Proposal::<N> { noun: nouns[*i].clone(), wish: Wish::Put }).collect();
+            let mut commands = vec![];
+            let mut asked = vec![];
+            for (i, decided) in std::mem::take(&mut open).into_iter().zip(self.decide(caller, proposals).await?) {
+                match decided {
+                    Decided::Refused(refusal) => outcomes[i] = Some(Outcome::Refused(refusal)),
+                    Decided::Stands { stored, .. } => {
+                        outcomes[i] = Some(Outcome::Unchanged(stored.name, stored.version));
+                    }
+                    Decided::Write { command, name, new, .. } if dry => {
+                        let outcome = if new { Outcome::Created } else { Outcome::Updated };
+                        outcomes[i] = Some(match self.would(*command).await {
+                            Ok(()) => outcome(name, Version::default()),
+                            Err(Error::Refused(refusal)) => Outcome::Refused(refusal),
+                            Err(broken) => return Err(broken),
+                        });
+                    }
+                    Decided::Write { mut command, new, .. } => {
+                        command.request = request.as_ref().map(|r| Request { id: part_of(r, i), digest: r.digest });
+                        commands.push(*command);
+                        asked.push((i, new));
+                    }
+                }
+            }
+            for ((i, new), answer) in asked.into_iter().zip(self.ledger.submit_all(commands).await) {
+                match answer {
+                    // Also the second of two records of this batch with one natural key: asked again, it finds the first.
+                    Err(Rejection::Changed(_)) => open.push(i),
+                    Err(rejection) => match Error::from(rejection) {
+                        Error::Refused(refusal) => outcomes[i] = Some(Outcome::Refused(refusal)),
+                        broken @ Error::Broken(_) => return Err(broken),
+                    },
+                    Ok(done) => {
+                        position = position.max(done.position);
+                        if let Some((name, version, _)) = done.written.into_iter().next() {
+                            outcomes[i] = Some(if new { Outcome::Created } else { Outcome::Updated }(name, version));
+                        }
+                    }
+                }
+            }
+            if open.is_empty() {
+                break;
+            }
+        }
+        if position == 0 {
+            position = self.ledger.head().await?.position;
+        }
+        let busy = || Outcome::Refused(Refusal::one("", Reason::Busy, ""));
+        Ok((outcomes.into_iter().map(|o| o.unwrap_or_else(busy)).collect(), position))
+    }
+
+    /// What a repeated batch was answered the first time, record by record; a record it did not write is asked again.
+    async fn first_outcomes(&self, request: Option<&Request>, count: usize) -> Result<Vec<Option<Outcome>>> {
+        let mut outcomes = vec![None; count];
+        let Some(request) = request else { return Ok(outcomes) };
+        let Some(first) = self.ledger.answered(request).await? else { return Ok(outcomes) };
+        first?;
+        let ids: Vec<String> = (0..count).map(|i| part_of(request, i)).collect();
+        let written = self.ledger.first_written(&ids).await?;
+        for (outcome, id) in outcomes.iter_mut().zip(&ids) {
+            *outcome = written.get(id).map(|stored| {
+                let outcome = if stored.previous.is_none() { Outcome::Created } else { Outcome::Updated };
+                outcome(stored.name.clone(), stored.version)
+            });
+        }
+        Ok(outcomes)
+    }
+
+    pub(super) async fn wait(&self, min_position: Option<u64>) -> Result<()> {
+        match min_position {
+            Some(position) => self.ledger.at_least(position, self.patience).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn own_name<N: Noun>(&self, name: Option<&str>) -> Result<Name> {
+        let name = parse_name::<N>(name)?;
+        if name.home() != self.ledger.node() {
+            return Err(Error::refused("name", Reason::NotHome, name.home()));
+        }
+        Ok(name)
+    }
+
+    /// One record through decide and commit, decided again while what it relied on changes.
+    async fn one<N: Noun>(
+        &self,
+        caller: &Caller,
+        request: Option<Request>,
+        dry: bool,
+        propose: impl Fn() -> Proposal<N>,
+    ) -> Result<Written<N::Record>> {
+        if let Some(request) = &request
+            && let Some(first) = self.ledger.answered(request).await?
+        {
+            return self.again::<N>(first?.written).await;
+        }
+        for _ in 0..ATTEMPTS {
+            let Some(decided) = self.decide(caller, vec![propose()]).await?.pop() else { break };
+            match decided {
+                Decided::Refused(refusal) => return Err(refusal.into()),
+                Decided::Stands { stored, noun } => {
+                    return Ok(Written {
+                        noun: dressed(noun, &stored.name, stored.version),
+                        position: stored.position,
+                    });
+                }
+                Decided::Write { command, noun, .. } if dry => {
+                    self.would(*command).await?;
+                    return Ok(Written { noun, position: self.ledger.head().await?.position });
+                }
+                Decided::Write { mut command, noun, .. } => {
+                    command.request = request.clone();
+                    match self.ledger.submit(*command).await {
+                        Err(Rejection::Changed(_)) => {}
+                        Ok(done) if done.repeated => return self.again::<N>(done.written).await,
+                        answer => {
+                            let done = answer?;
+                            let (name, version, position) = done
+                                .written
+                                .into_iter()
+                                .next()
+                                .ok_or_else(|| Error::broken("a write wrote nothing"))?;
+                            return Ok(Written { noun: dressed(noun, &name, version), position });
+                        }
+                    }
+                }
+            }
+        }
+        Err(Error::refused("", Reason::Busy, ""))
+    }
+
+    /// Asks the ledger without writing.
+    async fn would(&self, command: Command) -> Result<()> {
+        Ok(self.ledger.would(command).await?.map(drop)?)
+    }
+
+    /// The first answer, given again.
+    async fn again<N: Noun>(&self, written: Vec<(Name, Version, u64)>) -> Result<Written<N::Record>> {
+        let (_, _, position) = written.first().ok_or_else(|| Error::broken("a request's first answer is empty"))?;
+        let stored = self.ledger.entries_at(&[*position]).await?.pop();
+        let stored = stored.ok_or_else(|| Error::broken("a request's first answer is gone"))?;
+        Ok(Written { noun: answer_of(&stored)?, position: stored.position })
+    }
+}
+
+/// The request under which a call can be repeated: its id within its caller, and a digest of the whole body.
+pub fn request_of(caller: &Caller, id: Option<&str>, rpc: &str, body: &impl prost::Message) -> Result<Option<Request>> {
+    let Some(id) = id.filter(|id| !id.is_empty()) else { return Ok(None) };
+    if id.len() > 128 || id.bytes().any(|b| !b.is_ascii_graphic()) {
+        return Err(Error::refused("request_id", Reason::Malformed, "1–128 visible ASCII characters"));
+    }
+    let digest = Sha256::new().chain_update(rpc).chain_update(body.encode_to_vec()).finalize().into();
+    Ok(Some(Request { id: format!("{}/{id}", caller.actor), digest }))
+}
+
+/// The id under which one record of a batch is remembered; a caller cannot write the space in it.
+fn part_of(batch: &Request, row: usize) -> String {
+    format!("{} {row}", batch.id)
+}
+
+fn parse_name<N: Noun>(name: Option<&str>) -> Result<Name> {
+    let name = name.filter(|n| !n.is_empty()).ok_or_else(|| Error::refused("name", Reason::Required, ""))?;
+    let parsed = name.parse::<Name>().ok().filter(|n| n.kind() == N::COLLECTION);
+    parsed.ok_or_else(|| Error::refused("name", Reason::Malformed, format!("nodes/NODE/{}/ID", N::COLLECTION)))
+}
+
+/// The top-level field numbers that an update mask names.
+fn field_numbers<N: Noun>(paths: &[String]) -> Result<Vec<u32>> {
+    let message = super::descriptors()
+        .get_message_by_name(N::Record::MESSAGE)
+        .ok_or_else(|| Error::broken(format!("{} is not in the descriptor set", N::Record::MESSAGE)))?;
+    let number = |path: &String| match message.get_field_by_name(path) {
+        Some(field) if field.number() > 2 => Ok(field.number()),
+        Some(_) => Err(Error::refused(path, Reason::ReadOnly, "")),
+        None => Err(Error::refused("update_mask", Reason::UnknownField, path)),
+    };
+    if paths.iter().any(|p| p == "*") {
+        return Ok(message.fields().map(|f| f.number()).filter(|n| *n > 2).collect());
+    }
+    paths.iter().map(number).collect()
+}
+
+pub(super) fn answer_of<R: Resource>(stored: &Stored) -> Result<R> {
+    let payload = stored.payload().cloned().unwrap_or_default();
+    Ok(dressed(R::decode(payload)?, &stored.name, stored.version))
+}
+
+fn dressed<R: Resource>(mut noun: R, name: &Name, version: Version) -> R {
+    *noun.name_mut() = Some(name.to_string());
+    *noun.etag_mut() = Some(version.etag());
+    noun
+}

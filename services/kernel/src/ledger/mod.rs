@@ -1,0 +1,378 @@
+//! The node's one ordered list of entries: positions 1, 2, 3 … without a gap. Saving is publishing: row, index, claims and
+//! entry are one commit, by one function, for own and received records alike.
+//!
+//! A caller hands in a [`Command`] (what it read, what it writes); the writer checks it under the head row's lock, together
+//! with its neighbours, and answers it by itself. Never merges two versions, never lets order depend on a clock.
+
+mod overlay;
+mod read;
+mod writer;
+
+use std::{sync::Arc, time::Duration};
+
+pub use read::{Head, Stored};
+pub(crate) use read::{entry, stored};
+use sha2::{Digest, Sha256};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{
+    clock::Clock,
+    db::{Db, Migration, Statement},
+    error::{Error, Reason, Result},
+    id::Name,
+    kind::Kinds,
+};
+
+/// The level of the tables this binary writes; a database at another level is read, not written.
+pub const CONTRACT_LEVEL: i64 = 1;
+
+/// The kernel's own tables.
+pub const MIGRATIONS: &[Migration] =
+    &[Migration { house: "kernel", version: 1, sql: include_str!("../migrations/1_ledger.sql") }];
+
+/// A record's version, given by its home; compared in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version {
+    /// Which life of the home's history.
+    pub epoch: u64,
+    /// Which writing of the record.
+    pub revision: u64,
+}
+
+impl Version {
+    /// `EPOCH.REVISION`
+    #[must_use]
+    pub fn etag(self) -> String {
+        format!("{}.{}", self.epoch, self.revision)
+    }
+}
+
+/// Why and since when a record is no more. The numbers are `qianshou.common.v1.EndReason`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// `EndReason`
+    pub reason: i32,
+    /// The day, ISO-8601.
+    pub on: String,
+}
+
+/// What an entry says of its record: all of it, or its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// The record, whole.
+    Put {
+        /// The record's message, byte for byte as it was saved or received.
+        payload: bytes::Bytes,
+        /// The identity number, sealed; only at home.
+        sealed: Option<bytes::Bytes>,
+    },
+    /// Its end.
+    End(End),
+}
+
+/// What a command relied on; checked under the lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// The record's version was this; `None`: it did not exist.
+    Version(Name, Option<Version>),
+    /// The record existed and had not ended.
+    Live(Name),
+    /// The unique key belonged to this record; `None`: to nobody.
+    Claim(String, Option<Name>),
+    /// No record referred to this one.
+    Unlinked(Name),
+}
+
+/// What a command writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// A record of ours: it gets the next version.
+    Own(Name, Content),
+    /// A record of another home, at the version its home gave it; skipped if we hold that version or a later one.
+    Received(Name, Version, Content),
+}
+
+impl Write {
+    fn name(&self) -> &Name {
+        match self {
+            Self::Own(name, _) | Self::Received(name, _, _) => name,
+        }
+    }
+
+    fn content(&self) -> &Content {
+        match self {
+            Self::Own(_, content) | Self::Received(_, _, content) => content,
+        }
+    }
+}
+
+/// A request id within its caller, and what was asked under it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Caller and id.
+    pub id: String,
+    /// SHA-256 of the body.
+    pub digest: [u8; 32],
+}
+
+/// One thing to be done, whole or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Command {
+    /// Who.
+    pub actor: String,
+    /// For repetition: the first answer is given again.
+    pub request: Option<Request>,
+    /// What the decision relied on.
+    pub reads: Vec<Read>,
+    /// Records.
+    pub writes: Vec<Write>,
+    /// A house's own rows that belong into the same commit, such as a cursor.
+    pub statements: Vec<Statement>,
+}
+
+/// Done, and lasting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The ledger's position that holds it.
+    pub position: u64,
+    /// What was written: name, version and position. What was skipped is not among it.
+    pub written: Vec<(Name, Version, u64)>,
+    /// This request had been answered before.
+    pub repeated: bool,
+}
+
+/// Why a command was not done. Nothing of it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// What it had read is no longer so.
+    Changed(Read),
+    /// A unique key belongs to another record.
+    Taken {
+        /// Which field holds the key.
+        field: &'static str,
+        /// Whose it is.
+        holder: Name,
+    },
+    /// The record is not ours to write.
+    NotHome(Name),
+    /// An ended record does not come back.
+    Ended(Name),
+    /// The request id was used for another body.
+    RequestReused,
+    /// A statement did not touch the rows it had to.
+    Guard(usize),
+    /// The queue is full.
+    Busy,
+    /// The database is at a level this binary does not write.
+    ContractLevel(i64),
+    /// The database or the record's form failed; the cause is in the log.
+    Broken,
+}
+
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::Changed(Read::Version(name, _)) => Self::refused("etag", Reason::StaleVersion, name),
+            Rejection::Changed(Read::Live(name)) => Self::refused("", Reason::ReferenceNotFound, name),
+            Rejection::Changed(Read::Claim(_, holder)) => {
+                Self::refused("", Reason::Duplicate, holder.map_or_else(|| "?".to_owned(), |h| h.to_string()))
+            }
+            Rejection::Changed(Read::Unlinked(name)) => Self::refused("name", Reason::StillReferenced, name),
+            Rejection::Taken { field, holder } => Self::refused(field, Reason::Duplicate, holder),
+            Rejection::NotHome(name) => Self::refused("name", Reason::NotHome, name.home()),
+            Rejection::Ended(name) => Self::refused("name", Reason::NotFound, name),
+            Rejection::RequestReused => Self::refused("request_id", Reason::RequestIdReused, ""),
+            Rejection::Busy => Self::refused("", Reason::Busy, ""),
+            Rejection::ContractLevel(level) => Self::refused("", Reason::ContractLevel, level),
+            Rejection::Guard(_) => Self::broken("a guarded statement met other rows than it expected"),
+            Rejection::Broken => Self::broken("the ledger could not write this command"),
+        }
+    }
+}
+
+/// One command's answer.
+pub type Answer = Result<Committed, Rejection>;
+
+/// Limits of the writer.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Commands in one transaction at most.
+    pub group_max_commands: usize,
+    /// Records in one transaction at most, unless one command alone has more.
+    pub group_max_writes: usize,
+    /// Submissions waiting at most; beyond it callers hear `BUSY`.
+    pub queue_max: usize,
+    /// How often another process's entries are looked for, in milliseconds.
+    pub poll_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { group_max_commands: 1_000, group_max_writes: 4_000, queue_max: 4_096, poll_ms: 200 }
+    }
+}
+
+/// The door to the ledger; cheap to clone.
+#[derive(Clone)]
+pub struct Ledger {
+    db: Db,
+    node: Arc<str>,
+    kinds: Arc<Kinds>,
+    clock: Clock,
+    queue: mpsc::Sender<Submission>,
+    bell: watch::Sender<u64>,
+}
+
+pub(crate) struct Submission {
+    commands: Vec<writer::Prepared>,
+    answer: oneshot::Sender<Vec<Answer>>,
+}
+
+impl Ledger {
+    /// Opens the ledger of `node` on a database whose tables stand, and starts this process's writer.
+    pub async fn open(db: Db, node: &str, kinds: Arc<Kinds>, clock: Clock, limits: Limits) -> Result<Self> {
+        let first = "INSERT INTO head (id, node, epoch, position, digest, contract) VALUES (1, $1, 1, 0, $2, $3) \
+                     ON CONFLICT (id) DO NOTHING";
+        db.run(&[Statement::new(first, crate::binds![node, vec![0_u8; 32], CONTRACT_LEVEL])]).await?;
+        let (queue, submissions) = mpsc::channel(limits.queue_max);
+        let (bell, _) = watch::channel(0);
+        let ledger = Self { db, node: node.into(), kinds, clock, queue, bell };
+        let head = ledger.head().await?;
+        if head.node != node {
+            return Err(Error::broken(format!("this database belongs to node {}, not to {node}", head.node)));
+        }
+        ledger.bell.send_replace(head.position);
+        tokio::spawn(writer::run(
+            ledger.db.clone(),
+            ledger.node.clone(),
+            ledger.clock.clone(),
+            ledger.bell.clone(),
+            limits,
+            submissions,
+        ));
+        if ledger.db.is_shared() {
+            tokio::spawn(poll(ledger.clone(), limits.poll_ms));
+        }
+        Ok(ledger)
+    }
+
+    /// Submits one command and waits for its answer. A caller that stops waiting does not undo it.
+    pub async fn submit(&self, command: Command) -> Answer {
+        self.submit_all(vec![command]).await.pop().unwrap_or(Err(Rejection::Broken))
+    }
+
+    /// Submits commands that stand for themselves: one's refusal leaves its neighbours alone.
+    pub async fn submit_all(&self, commands: Vec<Command>) -> Vec<Answer> {
+        let count = commands.len();
+        let all = |rejection: Rejection| vec![Err(rejection); count];
+        let mut prepared = Vec::with_capacity(count);
+        for command in commands {
+            match writer::prepare(&self.kinds, command) {
+                Ok(command) => prepared.push(command),
+                Err(error) => {
+                    tracing::error!(%error, "a command could not be prepared");
+                    return all(Rejection::Broken);
+                }
+            }
+        }
+        let (answer, answered) = oneshot::channel();
+        match self.queue.try_send(Submission { commands: prepared, answer }) {
+            Err(mpsc::error::TrySendError::Full(_)) => all(Rejection::Busy),
+            Err(mpsc::error::TrySendError::Closed(_)) => all(Rejection::Broken),
+            Ok(()) => answered.await.unwrap_or_else(|_| all(Rejection::Broken)),
+        }
+    }
+
+    /// What a command would be answered now; nothing is written.
+    pub async fn would(&self, command: Command) -> Result<Answer> {
+        let prepared = writer::prepare(&self.kinds, command)?;
+        writer::would(&self.db, &self.node, self.clock.now_ms(), &prepared).await
+    }
+
+    /// The node whose ledger this is.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// The database it stands in.
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// The kinds this process knows.
+    #[must_use]
+    pub fn kinds(&self) -> &Kinds {
+        &self.kinds
+    }
+
+    /// The clock entries are dated by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Rings with the newest position known to this process.
+    #[must_use]
+    pub fn bell(&self) -> watch::Receiver<u64> {
+        self.bell.subscribe()
+    }
+
+    /// Waits until the ledger holds `position`, at most `patience`.
+    pub async fn at_least(&self, position: u64, patience: Duration) -> Result<()> {
+        let mut bell = self.bell();
+        let reached = tokio::time::timeout(patience, bell.wait_for(|held| *held >= position)).await;
+        match reached {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Error::refused("min_position", Reason::NotYet, position)),
+        }
+    }
+
+    /// Forgets first answers older than this; a repeat after that is a new request.
+    pub async fn forget_requests(&self, before_ms: i64) -> Result<()> {
+        let old = "DELETE FROM requests WHERE answered_at < $1";
+        self.db.run(&[Statement::new(old, crate::binds![before_ms])]).await.map(drop)
+    }
+
+    /// Opens a new life of this node's history, as after a restored backup: every later version is above every earlier.
+    pub async fn new_epoch(&self) -> Result<u64> {
+        let mut tx = self.db.begin().await?;
+        let rows = tx.fetch("UPDATE head SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch", vec![]).await?;
+        let epoch = rows.first().ok_or_else(|| Error::broken("the ledger has no head"))?.count(0)?;
+        tx.commit().await?;
+        Ok(epoch)
+    }
+}
+
+/// Rings for entries that other processes of the node wrote.
+async fn poll(ledger: Ledger, every_ms: u64) {
+    let mut beat = tokio::time::interval(Duration::from_millis(every_ms.max(10)));
+    loop {
+        beat.tick().await;
+        if ledger.queue.is_closed() {
+            return;
+        }
+        if let Ok(head) = ledger.head().await {
+            ring(&ledger.bell, head.position);
+        }
+    }
+}
+
+fn ring(bell: &watch::Sender<u64>, position: u64) {
+    bell.send_if_modified(|held| {
+        let newer = position > *held;
+        *held = position.max(*held);
+        newer
+    });
+}
+
+/// A unique key as it is stored: keys of one home and one kind are apart from all others.
+#[must_use]
+pub fn claim_key(home: &str, kind: &str, field: &str, value: &str) -> String {
+    if value.len() <= 400 {
+        return format!("{home}/{kind}/{field}/{value}");
+    }
+    let digest = Sha256::digest(value.as_bytes());
+    format!("{home}/{kind}/{field}/#{}", digest.iter().map(|b| format!("{b:02x}")).collect::<String>())
+}

@@ -1,0 +1,392 @@
+//! What the database holds of everything a group touches, with the group's own changes laid over it: commands are decided here, in
+//! order, without asking the database again; then everything is written in blocks.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    Answer, Command, Committed, Content, Read, Rejection, Request, Version, Write, claim_key, writer::Prepared,
+};
+use crate::{
+    binds,
+    db::{Row, Tx, Value, as_i64},
+    error::{Error, Result},
+    id::Name,
+    kind::{Index, Kind},
+};
+
+#[derive(Clone, Copy)]
+struct Record {
+    position: u64,
+    version: Version,
+    ended: bool,
+}
+
+pub(super) struct Overlay<'a> {
+    node: &'a str,
+    now_ms: i64,
+    pub(super) contract: i64,
+    epoch: u64,
+    pub(super) position: u64,
+    digest: [u8; 32],
+    records: HashMap<String, Record>,
+    claims: HashMap<String, String>,
+    held: HashMap<String, BTreeSet<String>>,
+    /// Who refers to the records that a command wants unreferred to; other targets are not followed.
+    linked: HashMap<String, HashSet<String>>,
+    requests: HashMap<String, (Vec<u8>, u64, u64)>,
+    repeated: HashMap<u64, (Name, Version)>,
+    // What has to be written.
+    entries: Vec<Vec<Value>>,
+    dirty: BTreeMap<String, (Name, Kind, Option<Index>)>,
+    existed: HashSet<String>,
+    freed: BTreeSet<String>,
+    taken: BTreeSet<String>,
+    answered: Vec<Vec<Value>>,
+}
+
+impl<'a> Overlay<'a> {
+    /// Takes the head row and reads everything the group will be checked against, in a few statements.
+    pub(super) async fn load(tx: &mut Tx, node: &'a str, now_ms: i64, commands: &[&Prepared]) -> Result<Self> {
+        // An UPDATE that changes nothing locks the row on both databases, with one text.
+        let lock = "UPDATE head SET position = position WHERE id = 1 RETURNING epoch, position, digest, contract";
+        let rows = tx.fetch(lock, vec![]).await?;
+        let head = rows.first().ok_or_else(|| Error::broken("the ledger has no head"))?;
+        let digest = head.bytes(2)?.try_into().map_err(|_| Error::broken("the ledger's digest has not 32 bytes"))?;
+        let mut overlay = Self {
+            node,
+            now_ms,
+            contract: head.int(3)?,
+            epoch: head.count(0)?,
+            position: head.count(1)?,
+            digest,
+            records: HashMap::new(),
+            claims: HashMap::new(),
+            held: HashMap::new(),
+            linked: HashMap::new(),
+            requests: HashMap::new(),
+            repeated: HashMap::new(),
+            entries: vec![],
+            dirty: BTreeMap::new(),
+            existed: HashSet::new(),
+            freed: BTreeSet::new(),
+            taken: BTreeSet::new(),
+            answered: vec![],
+        };
+        let mut names = BTreeSet::new();
+        let mut keys = BTreeSet::new();
+        let mut targets = BTreeSet::new();
+        let mut requests = BTreeSet::new();
+        for Prepared { command, indexes } in commands {
+            requests.extend(command.request.iter().map(|r| r.id.clone()));
+            for read in &command.reads {
+                match read {
+                    Read::Version(name, _) | Read::Live(name) => drop(names.insert(name.to_string())),
+                    Read::Claim(key, _) => drop(keys.insert(key.clone())),
+                    Read::Unlinked(name) => drop(targets.insert(name.to_string())),
+                }
+            }
+            for (write, index) in command.writes.iter().zip(indexes) {
+                names.insert(write.name().to_string());
+                keys.extend(keys_of(write.name(), index.as_ref().map(|(_, i)| i)));
+            }
+        }
+        let list = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>();
+        let (names, keys, targets, requests) = (list(names), list(keys), list(targets), list(requests));
+
+        for row in tx
+            .fetch_in("SELECT name, position, epoch, revision, ended FROM records WHERE name IN ({})", &[], &names)
+            .await?
+        {
+            let version = Version { epoch: row.count(2)?, revision: row.count(3)? };
+            overlay.existed.insert(row.text(0)?);
+            overlay.records.insert(row.text(0)?, Record { position: row.count(1)?, version, ended: row.bool(4)? });
+        }
+        for row in tx.fetch_in("SELECT claim, name FROM claims WHERE claim IN ({})", &[], &keys).await? {
+            overlay.claims.insert(row.text(0)?, row.text(1)?);
+        }
+        let existing: Vec<String> = names.into_iter().filter(|n| overlay.existed.contains(n)).collect();
+        for row in tx.fetch_in("SELECT claim, name FROM claims WHERE name IN ({})", &[], &existing).await? {
+            overlay.claims.insert(row.text(0)?, row.text(1)?);
+            overlay.held.entry(row.text(1)?).or_default().insert(row.text(0)?);
+        }
+        overlay.linked = targets.iter().map(|target| (target.clone(), HashSet::new())).collect();
+        for row in
+            tx.fetch_in("SELECT target, source FROM links WHERE target IN ({}) LIMIT 100000", &[], &targets).await?
+        {
+            overlay.linked.entry(row.text(0)?).or_default().insert(row.text(1)?);
+        }
+        let ranges: Vec<Row> =
+            tx.fetch_in("SELECT id, digest, first, last FROM requests WHERE id IN ({})", &[], &requests).await?;
+        for row in ranges {
+            let (first, last) = (row.count(2)?, row.count(3)?);
+            overlay.requests.insert(row.text(0)?, (row.bytes(1)?, first, last));
+            let again = "SELECT position, name, epoch, revision FROM entries WHERE position BETWEEN $1 AND $2";
+            for row in tx.fetch(again, binds![first, last]).await? {
+                let version = Version { epoch: row.count(2)?, revision: row.count(3)? };
+                overlay.repeated.insert(row.count(0)?, (name_of(&row.text(1)?)?, version));
+            }
+        }
+        Ok(overlay)
+    }
+
+    /// Decides one command: all of it is laid over, or nothing.
+    pub(super) fn decide(&mut self, prepared: &Prepared) -> Answer {
+        let Prepared { command, indexes } = prepared;
+        if let Some(request) = &command.request
+            && let Some(first) = self.first_answer(request)
+        {
+            return first;
+        }
+        for read in &command.reads {
+            if !self.holds(read, command) {
+                return Err(Rejection::Changed(self.as_it_is(read)));
+            }
+        }
+        let mut brought = HashMap::new();
+        for (write, index) in command.writes.iter().zip(indexes) {
+            self.may_write(write, index.as_ref().map(|(_, i)| i), &mut brought)?;
+        }
+        let first = self.position + 1;
+        let mut written = vec![];
+        for (write, index) in command.writes.iter().zip(indexes) {
+            if let (Some(version), Some((kind, index))) = (self.next_version(write), index) {
+                self.lay(write, version, kind, index, &command.actor);
+                written.push((write.name().clone(), version, self.position));
+            }
+        }
+        if let Some(Request { id, digest }) = &command.request {
+            self.requests.insert(id.clone(), (digest.to_vec(), first, self.position));
+            for (name, version, position) in &written {
+                self.repeated.insert(*position, (name.clone(), *version));
+            }
+            self.answered.push(binds![id, &digest[..], first, self.position, self.now_ms]);
+        }
+        Ok(Committed { position: self.position, written, repeated: false })
+    }
+
+    fn first_answer(&self, request: &Request) -> Option<Answer> {
+        let (digest, first, last) = self.requests.get(&request.id)?;
+        if digest[..] != request.digest[..] {
+            return Some(Err(Rejection::RequestReused));
+        }
+        let written = (*first..=*last).filter_map(|p| self.repeated.get(&p).map(|(n, v)| (n.clone(), *v, p))).collect();
+        Some(Ok(Committed { position: *last, written, repeated: true }))
+    }
+
+    fn live(&self, name: &str) -> Option<&Record> {
+        self.records.get(name).filter(|record| !record.ended)
+    }
+
+    fn holds(&self, read: &Read, command: &Command) -> bool {
+        match read {
+            Read::Version(name, version) => self.live(name.as_str()).map(|r| r.version) == *version,
+            Read::Live(name) => self.live(name.as_str()).is_some(),
+            Read::Claim(key, holder) => self.claims.get(key).map(String::as_str) == holder.as_ref().map(Name::as_str),
+            Read::Unlinked(name) => self.linked.get(name.as_str()).is_none_or(|sources| {
+                sources.iter().all(|source| {
+                    command.writes.iter().any(|w| w.name().as_str() == source && matches!(w.content(), Content::End(_)))
+                })
+            }),
+        }
+    }
+
+    /// The read as it would be true now, for the refusal.
+    fn as_it_is(&self, read: &Read) -> Read {
+        match read {
+            Read::Version(name, _) => Read::Version(name.clone(), self.live(name.as_str()).map(|r| r.version)),
+            Read::Claim(key, _) => Read::Claim(key.clone(), self.claims.get(key).and_then(|n| n.parse().ok())),
+            other => other.clone(),
+        }
+    }
+
+    /// `brought`: the keys that earlier writes of the command bring, and whose they will be.
+    fn may_write(
+        &self,
+        write: &Write,
+        index: Option<&Index>,
+        brought: &mut HashMap<String, Name>,
+    ) -> Result<(), Rejection> {
+        let name = write.name();
+        let Write::Own(_, content) = write else { return Ok(()) };
+        if name.home() != self.node {
+            return Err(Rejection::NotHome(name.clone()));
+        }
+        if self.records.get(name.as_str()).map_or(matches!(content, Content::End(_)), |r| r.ended) {
+            return Err(Rejection::Ended(name.clone()));
+        }
+        for (key, claim) in keys_of(name, index).zip(index.into_iter().flat_map(|i| &i.claims)) {
+            let holder =
+                self.claims.get(&key).and_then(|holder| holder.parse().ok()).or_else(|| brought.get(&key).cloned());
+            if let Some(holder) = holder.filter(|holder| holder != name) {
+                return Err(Rejection::Taken { field: claim.field, holder });
+            }
+            brought.insert(key, name.clone());
+        }
+        Ok(())
+    }
+
+    /// The version a write gets; `None`: we hold that one or a later.
+    fn next_version(&self, write: &Write) -> Option<Version> {
+        let held = self.records.get(write.name().as_str()).map(|r| r.version);
+        match write {
+            Write::Own(..) => Some(Version { epoch: self.epoch, revision: held.map_or(1, |v| v.revision + 1) }),
+            Write::Received(_, version, _) => held.is_none_or(|held| *version > held).then_some(*version),
+        }
+    }
+
+    fn lay(&mut self, write: &Write, version: Version, kind: &Kind, index: &Index, actor: &str) {
+        let name = write.name();
+        let key = name.to_string();
+        self.position += 1;
+        let previous = self.records.get(&key).map(|r| as_i64(r.position));
+        let (ended, ended_on, payload, sealed) = match write.content() {
+            Content::Put { payload, sealed } => {
+                (None, None, Some(payload.to_vec()), sealed.as_ref().map(|s| s.to_vec()))
+            }
+            Content::End(end) => (Some(i64::from(end.reason)), Some(end.on.clone()), None, None),
+        };
+        self.digest = chain(&self.digest, name, version, write.content());
+        self.entries.push(binds![
+            self.position,
+            name.as_str(),
+            name.kind(),
+            name.home(),
+            version.epoch,
+            version.revision,
+            ended,
+            ended_on,
+            previous,
+            payload,
+            sealed,
+            &self.digest[..],
+            actor,
+            self.now_ms,
+        ]);
+        self.records.insert(key.clone(), Record { position: self.position, version, ended: ended.is_some() });
+
+        let keys: BTreeSet<String> = keys_of(name, Some(index)).collect();
+        for old in self.held.insert(key.clone(), keys.clone()).unwrap_or_default() {
+            if !keys.contains(&old) && self.claims.get(&old) == Some(&key) {
+                self.claims.remove(&old);
+                self.taken.remove(&old);
+                self.freed.insert(old);
+            }
+        }
+        for new in keys {
+            self.freed.remove(&new);
+            if self.claims.insert(new.clone(), key.clone()).as_ref() != Some(&key) {
+                self.taken.insert(new);
+            }
+        }
+        for (target, sources) in &mut self.linked {
+            if index.links.iter().any(|link| link.target == *target) {
+                sources.insert(key.clone());
+            } else {
+                sources.remove(&key);
+            }
+        }
+        let index = ended.is_none().then(|| index.clone());
+        self.dirty.insert(key, (name.clone(), *kind, index));
+    }
+
+    /// Writes what the group changed, in blocks.
+    pub(super) async fn save(self, tx: &mut Tx) -> Result<()> {
+        const ENTRY: &str = "position, name, kind, home, epoch, revision, ended, ended_on, previous, payload, sealed, \
+                             digest, actor, written_at";
+        if self.entries.is_empty() && self.answered.is_empty() {
+            return Ok(());
+        }
+        tx.insert("entries", ENTRY, "", self.entries).await?;
+
+        let rewritten: Vec<String> = self.dirty.keys().filter(|key| self.existed.contains(*key)).cloned().collect();
+        let mut records = vec![];
+        let mut links = vec![];
+        let mut tables: BTreeMap<&str, TableRows> = BTreeMap::new();
+        for (key, (name, kind, index)) in self.dirty {
+            let Record { position, version, ended } = self.records[&key];
+            records.push(binds![&key, name.kind(), name.home(), position, version.epoch, version.revision, ended]);
+            let table = tables.entry(kind.table).or_insert_with(|| TableRows { kind, rows: vec![], gone: vec![] });
+            let Some(index) = index else {
+                table.gone.push(key);
+                continue;
+            };
+            links.extend(index.links.iter().map(|link| binds![&link.target, &key, link.field]));
+            let mut row = binds![key, position, index.area, index.state, index.title];
+            row.extend(index.columns);
+            table.rows.push(row);
+        }
+        let upsert = "ON CONFLICT (name) DO UPDATE SET position = excluded.position, epoch = excluded.epoch, \
+                      revision = excluded.revision, ended = excluded.ended";
+        tx.insert("records", "name, kind, home, position, epoch, revision, ended", upsert, records).await?;
+        tx.execute_in("DELETE FROM links WHERE source IN ({})", &[], &rewritten).await?;
+        tx.insert("links", "target, source, field", "ON CONFLICT (target, source, field) DO NOTHING", links).await?;
+        let freed: Vec<String> = self.freed.into_iter().collect();
+        tx.execute_in("DELETE FROM claims WHERE claim IN ({})", &[], &freed).await?;
+        let taken =
+            self.taken.into_iter().filter_map(|key| self.claims.get(&key).map(|name| binds![&key, name])).collect();
+        tx.insert("claims", "claim, name", "ON CONFLICT (claim) DO UPDATE SET name = excluded.name", taken).await?;
+        for table in tables.into_values() {
+            table.save(tx).await?;
+        }
+        tx.insert("requests", "id, digest, first, last, answered_at", "", self.answered).await?;
+        let head = "UPDATE head SET position = $1, digest = $2 WHERE id = 1";
+        tx.execute(head, binds![self.position, &self.digest[..]]).await?;
+        Ok(())
+    }
+}
+
+/// What changes in one house's index table.
+struct TableRows {
+    kind: Kind,
+    rows: Vec<Vec<Value>>,
+    gone: Vec<String>,
+}
+
+impl TableRows {
+    async fn save(self, tx: &mut Tx) -> Result<()> {
+        let Kind { table, columns, .. } = self.kind;
+        let columns: Vec<&str> =
+            ["name", "position", "area", "state", "title"].iter().chain(columns).copied().collect();
+        let sets: Vec<String> = columns[1..].iter().map(|c| format!("{c} = excluded.{c}")).collect();
+        let upsert = format!("ON CONFLICT (name) DO UPDATE SET {}", sets.join(", "));
+        tx.insert(table, &columns.join(", "), &upsert, self.rows).await?;
+        tx.execute_in(&format!("DELETE FROM {table} WHERE name IN ({{}})"), &[], &self.gone).await
+    }
+}
+
+fn keys_of<'n>(name: &'n Name, index: Option<&'n Index>) -> impl Iterator<Item = String> + 'n {
+    let claims = index.into_iter().flat_map(|i| &i.claims);
+    claims.map(|claim| claim_key(name.home(), name.kind(), claim.field, &claim.value))
+}
+
+fn name_of(text: &str) -> Result<Name> {
+    text.parse().map_err(|_| Error::broken("the ledger holds a name that is none"))
+}
+
+/// The digest after one more entry.
+fn chain(before: &[u8; 32], name: &Name, version: Version, content: &Content) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(before);
+    let mut part = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_be_bytes());
+        hash.update(bytes);
+    };
+    part(name.as_str().as_bytes());
+    part(&version.epoch.to_be_bytes());
+    part(&version.revision.to_be_bytes());
+    match content {
+        Content::Put { payload, sealed } => {
+            part(b"put");
+            part(payload);
+            part(sealed.as_deref().unwrap_or_default());
+        }
+        Content::End(end) => {
+            part(b"end");
+            part(&end.reason.to_be_bytes());
+            part(end.on.as_bytes());
+        }
+    }
+    hash.finalize().into()
+}

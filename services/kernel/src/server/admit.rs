@@ -1,0 +1,90 @@
+//! What every call passes before it reaches a house: a deadline, and the question who calls.
+
+use std::{collections::HashSet, sync::LazyLock, time::Duration};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use http::{HeaderMap, header::AUTHORIZATION};
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+use tonic::Status;
+
+use super::{Guard, Remote};
+use crate::{
+    error::{Error, Reason, Refusal, Result},
+    identity::{Caller, hash_token},
+};
+
+/// The one service that answers strangers: whether a node stands is no secret.
+const HEALTH: &str = "/grpc.health.v1.Health/";
+
+/// The caller of a request that came through a door or from next door.
+///
+/// # Errors
+/// Unauthenticated, if it came some other way.
+pub fn caller<T>(request: &tonic::Request<T>) -> Result<Caller, Status> {
+    request.extensions().get::<Caller>().cloned().ok_or_else(|| unauthenticated().into())
+}
+
+/// Puts the [`Caller`] into the request's extensions, or answers for the house.
+pub(super) async fn admit(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    let remote = request.extensions().get::<Remote>().cloned();
+    let caller = match guard {
+        Guard::Peers(_) => {
+            remote.and_then(|remote| remote.peer).map(|node| Caller::of_peer(&node)).ok_or_else(unauthenticated)
+        }
+        Guard::People(_) if request.uri().path().starts_with(HEALTH) => return next.run(request).await,
+        Guard::People(tokens) => match bearer(request.headers()).map(hash_token) {
+            Some(hash) => match tokens.find(&hash).await {
+                Ok(caller) => caller.ok_or_else(unauthenticated),
+                Err(error) => Err(error),
+            },
+            None => Err(unauthenticated()),
+        },
+    };
+    match caller {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(error) => Status::from(error).into_http(),
+    }
+}
+
+/// Ends a call whose answer does not begin in time. What streams an answer has begun it; what streams a request is not
+/// limited. The house's future is dropped, which never cuts a write: the ledger's writer owns it.
+pub(super) async fn deadline(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    if UPLOADS.contains(request.uri().path()) {
+        return next.run(request).await;
+    }
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            Status::deadline_exceeded("处理超时，请以同一请求编号重试 | took too long; repeat with the same request id")
+                .into_http()
+        }
+    }
+}
+
+/// Paths of the methods that take a stream.
+static UPLOADS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let contract = FileDescriptorSet::decode(qianshou_proto::DESCRIPTOR_SET).unwrap_or_default();
+    let services =
+        contract.file.iter().flat_map(|file| file.service.iter().map(move |service| (file.package(), service)));
+    let methods = services
+        .flat_map(|(package, service)| service.method.iter().map(move |method| (package, service.name(), method)));
+    let uploads = methods.filter(|(_, _, method)| method.client_streaming());
+    uploads.map(|(package, service, method)| format!("/{package}.{service}/{}", method.name())).collect()
+});
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, secret) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
+}
+
+fn unauthenticated() -> Error {
+    Refusal::one("", Reason::Unauthenticated, "").into()
+}

@@ -1,0 +1,264 @@
+//! Over real sockets: who gets in, who does not, who is cut.
+
+use axum::{extract::Request, response::Response, routing::any};
+use futures::future::BoxFuture;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tonic::{Code, Status, body::Body};
+use tonic_health::{
+    ServingStatus,
+    pb::{HealthCheckRequest, health_client::HealthClient},
+};
+use tower::{Service as _, ServiceExt as _};
+
+use super::*;
+use crate::{
+    config::Config,
+    identity::{Caller, Role, generate_token, hash_token},
+    line::Line,
+};
+
+const WHO: &str = "/test.v1.Test/Who";
+const NEVER: &str = "/test.v1.Test/Never";
+
+struct Node {
+    keys: NodeKeys,
+    _folder: TempDir,
+}
+
+fn node(code: &str) -> Node {
+    let folder = tempfile::tempdir().unwrap();
+    Node { keys: NodeKeys::create(&folder.path().join("keys"), code, &[]).unwrap(), _folder: folder }
+}
+
+/// A door that answers, and how to end it.
+struct Open {
+    address: String,
+    shutdown: CancellationToken,
+    ended: JoinHandle<Result<()>>,
+}
+
+impl Open {
+    async fn end(self) {
+        self.shutdown.cancel();
+        self.ended.await.unwrap().unwrap();
+    }
+}
+
+fn limits() -> Limits {
+    Limits { drain_timeout_ms: 20, request_timeout_ms: 20_000, ..Config::defaults().unwrap().limits }
+}
+
+async fn open(listener: Listener, limits: Limits) -> Open {
+    let who = |request: Request| async move {
+        let caller = request.extensions().get::<Caller>().cloned();
+        let said = caller.map(|caller| format!("{}:{}:{}", caller.actor, caller.role, caller.area)).unwrap_or_default();
+        Status::ok(said).into_http::<axum::body::Body>()
+    };
+    let never = |_: Request| std::future::pending::<Response>();
+    let router = Routes::default().into_axum_router().route(WHO, any(who)).route(NEVER, any(never));
+    let (routes, reporter) = with_health(with_reflection(Routes::from(router)).unwrap());
+    reporter.set_service_status("house", ServingStatus::Serving).await;
+    let address = format!("https://{}", listener.address());
+    let shutdown = CancellationToken::new();
+    let serving = shutdown.clone();
+    let ended = tokio::spawn(async move { serve(listener, routes, &limits, serving).await });
+    Open { address, shutdown, ended }
+}
+
+fn any_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+async fn open_to_peers(server: &Node, peers: &PeerSet) -> Open {
+    open(Listener::peers(any_port(), &server.keys, peers.clone()).await.unwrap(), limits()).await
+}
+
+async fn open_to_people(server: &Node, limits: Limits) -> Open {
+    open(Listener::people(any_port(), &server.keys, Arc::new(OneToken)).await.unwrap(), limits).await
+}
+
+struct OneToken;
+
+impl Tokens for OneToken {
+    fn find<'a>(&'a self, hash: &'a str) -> BoxFuture<'a, Result<Option<Caller>>> {
+        let caller = Caller { actor: "tokens/1".into(), role: Role::Editor, area: "6401".into(), peer: None };
+        Box::pin(async move {
+            match hash {
+                hash if hash == hash_token(&secret()) => Ok(Some(caller)),
+                hash if hash == hash_token("qst_breaks") => Err(Error::broken("the database is away")),
+                _ => Ok(None),
+            }
+        })
+    }
+}
+
+fn secret() -> String {
+    generate_token([7; 32]).0
+}
+
+fn to(server: &Node, at: &Open, token: Option<String>) -> Line {
+    Line::to(&at.address, &std::fs::read(&server.keys.ca_path).unwrap(), token).unwrap()
+}
+
+/// Calls a method and returns what the status says.
+async fn call(line: &Line, path: &str) -> Result<String, Code> {
+    let request = http::Request::post(path).header("content-type", "application/grpc").body(Body::empty()).unwrap();
+    let mut line = line.clone();
+    let answer =
+        line.ready().await.map_err(|_| Code::Unavailable)?.call(request).await.map_err(|_| Code::Unavailable)?;
+    let status = Status::from_header_map(answer.headers()).unwrap();
+    if status.code() == Code::Ok { Ok(status.message().to_owned()) } else { Err(status.code()) }
+}
+
+#[tokio::test]
+async fn a_pinned_peer_is_known_by_its_certificate() {
+    let (server, client) = (node("64"), node("35"));
+    let peers = PeerSet::default();
+    peers.add("35", client.keys.peer.leaf());
+    let open = open_to_peers(&server, &peers).await;
+    let line = Line::to_peer(&open.address, &client.keys, server.keys.peer.leaf()).unwrap();
+    assert_eq!(call(&line, WHO).await.as_deref(), Ok("nodes/35:reader:"));
+    let answer = HealthClient::new(line).check(HealthCheckRequest { service: "house".into() }).await.unwrap();
+    assert_eq!(answer.into_inner().status, 1);
+    open.end().await;
+}
+
+#[tokio::test]
+async fn an_unknown_certificate_gets_no_connection() {
+    let (server, client, stranger) = (node("64"), node("35"), node("35"));
+    let peers = PeerSet::default();
+    peers.add("35", client.keys.peer.leaf());
+    let open = open_to_peers(&server, &peers).await;
+    // The same name in it, but not the same certificate.
+    let line = Line::to_peer(&open.address, &stranger.keys, server.keys.peer.leaf()).unwrap();
+    assert_eq!(call(&line, WHO).await, Err(Code::Unavailable));
+    // No certificate at all.
+    let line = to(&server, &open, Some(secret()));
+    assert_eq!(call(&line, WHO).await, Err(Code::Unavailable));
+    open.end().await;
+}
+
+#[tokio::test]
+async fn a_pinned_certificate_without_its_key_gets_no_connection() {
+    let (server, client, thief) = (node("64"), node("35"), node("35"));
+    let peers = PeerSet::default();
+    peers.add("35", client.keys.peer.leaf());
+    let open = open_to_peers(&server, &peers).await;
+    let mut answers = Vec::new();
+    for signer in [&client, &thief] {
+        let mut config = pinning(&client.keys, server.keys.peer.leaf()).unwrap();
+        let key = rustls::crypto::ring::sign::any_supported_type(&signer.keys.peer.key).unwrap();
+        let shown = rustls::sign::CertifiedKey::new(client.keys.peer.chain.clone(), key);
+        config.client_auth_cert_resolver = Arc::new(rustls::sign::SingleCertAndKey::from(shown));
+        let tcp = TcpStream::connect(open.address.trim_start_matches("https://")).await.unwrap();
+        let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+        let mut tls = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+        // The server speaks first in HTTP/2, unless it hangs up.
+        answers.push(tokio::io::AsyncReadExt::read_u8(&mut tls).await.is_ok());
+    }
+    assert_eq!(answers, [true, false]);
+    open.end().await;
+}
+
+#[tokio::test]
+async fn a_client_speaks_to_the_pinned_server_only() {
+    let (server, client, other) = (node("64"), node("35"), node("64"));
+    let peers = PeerSet::default();
+    peers.add("35", client.keys.peer.leaf());
+    let open = open_to_peers(&server, &peers).await;
+    let line = Line::to_peer(&open.address, &client.keys, other.keys.peer.leaf()).unwrap();
+    assert_eq!(call(&line, WHO).await, Err(Code::Unavailable));
+    open.end().await;
+}
+
+#[tokio::test]
+async fn removal_cuts_an_open_connection() {
+    let (server, removed, kept) = (node("64"), node("35"), node("50"));
+    let peers = PeerSet::default();
+    peers.add("35", removed.keys.peer.leaf());
+    peers.add("50", kept.keys.peer.leaf());
+    let open = open_to_peers(&server, &peers).await;
+    let watch = async |client: &Node| {
+        let line = Line::to_peer(&open.address, &client.keys, server.keys.peer.leaf()).unwrap();
+        let request = HealthCheckRequest { service: "house".into() };
+        let mut stream = HealthClient::new(line.clone()).watch(request).await.unwrap().into_inner();
+        assert!(stream.message().await.unwrap().is_some());
+        (line, stream)
+    };
+    let (line, mut stream) = watch(&removed).await;
+    let (kept_line, mut kept_stream) = watch(&kept).await;
+    assert!(peers.remove("35"));
+    assert!(stream.message().await.is_err());
+    assert_eq!(call(&line, WHO).await, Err(Code::Unavailable));
+    assert_eq!(call(&kept_line, WHO).await.as_deref(), Ok("nodes/50:reader:"));
+    assert!(futures::poll!(std::pin::pin!(kept_stream.message())).is_pending());
+    peers.add("35", removed.keys.peer.leaf());
+    assert_eq!(call(&line, WHO).await.as_deref(), Ok("nodes/35:reader:"));
+    open.end().await;
+}
+
+#[tokio::test]
+async fn a_person_needs_a_token_except_for_health() {
+    let server = node("64");
+    let open = open_to_people(&server, limits()).await;
+    let with = |token: &str| to(&server, &open, Some(token.to_owned()));
+    assert_eq!(call(&with(&secret()), WHO).await.as_deref(), Ok("tokens/1:editor:6401"));
+    let nobody = to(&server, &open, None);
+    for (line, path, code) in [
+        (&nobody, WHO, Code::Unauthenticated),
+        (&with("qst_guess"), WHO, Code::Unauthenticated),
+        (&with("qst_breaks"), WHO, Code::Internal),
+        (&nobody, "/test.v1.Test/Nothing", Code::Unauthenticated),
+        (&nobody, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Code::Unauthenticated),
+    ] {
+        assert_eq!(call(line, path).await, Err(code), "{path}");
+    }
+    let answer = HealthClient::new(nobody).check(HealthCheckRequest { service: "house".into() }).await.unwrap();
+    assert_eq!(answer.into_inner().status, 1);
+    open.end().await;
+}
+
+#[tokio::test]
+async fn an_answer_has_a_deadline_and_the_drain_has_one() {
+    let server = node("64");
+    let open = open_to_people(&server, Limits { request_timeout_ms: 20, ..limits() }).await;
+    let line = to(&server, &open, Some(secret()));
+    assert_eq!(call(&line, NEVER).await, Err(Code::DeadlineExceeded));
+    let request = HealthCheckRequest { service: "house".into() };
+    let mut stream = HealthClient::new(line).watch(request).await.unwrap().into_inner();
+    assert!(stream.message().await.unwrap().is_some());
+    open.end().await;
+    assert!(stream.message().await.is_err());
+}
+
+#[tokio::test]
+async fn silence_is_ended() {
+    let server = node("64");
+    let open = open_to_people(&server, Limits { handshake_timeout_ms: 200, ..limits() }).await;
+    let host = open.address.trim_start_matches("https://").to_owned();
+    let mut silent = TcpStream::connect(&host).await.unwrap();
+    let tls =
+        tokio_rustls::TlsConnector::from(Arc::new(trusting(&std::fs::read(&server.keys.ca_path).unwrap()).unwrap()));
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let mut greeted = tls.connect(name, TcpStream::connect(&host).await.unwrap()).await.unwrap();
+    let mut nothing = [0; 1];
+    assert_eq!(tokio::io::AsyncReadExt::read(&mut silent, &mut nothing).await.unwrap_or_default(), 0);
+    assert_eq!(tokio::io::AsyncReadExt::read(&mut greeted, &mut nothing).await.unwrap_or_default(), 0);
+    open.end().await;
+}
+
+#[tokio::test]
+async fn connections_have_a_limit() {
+    let server = node("64");
+    let open = open_to_people(&server, Limits { connections_max: 1, ..limits() }).await;
+    let line = to(&server, &open, Some(secret()));
+    assert!(call(&line, WHO).await.is_ok());
+    let next = to(&server, &open, Some(secret()));
+    let mut waiting = std::pin::pin!(call(&next, WHO));
+    assert!(tokio::time::timeout(ms(50), &mut waiting).await.is_err());
+    assert!(call(&line, WHO).await.is_ok());
+    drop(line);
+    assert!(waiting.await.is_ok());
+    open.end().await;
+}
