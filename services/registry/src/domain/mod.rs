@@ -1,0 +1,48 @@
+//! The registry's nouns and their rules. Pure: no async, no SQL, no tonic.
+
+pub mod agency;
+pub mod certificate;
+pub mod division;
+pub mod identifier;
+pub mod station;
+pub mod worker;
+
+pub use self::{agency::Agencies, certificate::Certificates, division::Divisions, station::Stations, worker::Workers};
+use qianshou_kernel::{
+    error::Reason,
+    id::Area,
+    kind::{Check, Kind},
+};
+
+/// Every kind of this house.
+pub const KINDS: [Kind; 5] = [
+    Kind::of::<Divisions>(),
+    Kind::of::<Agencies>(),
+    Kind::of::<Stations>(),
+    Kind::of::<Workers>(),
+    Kind::of::<Certificates>(),
+];
+
+/// A division's code in its shortest form; whether it exists is asked of the list.
+fn division(check: &mut Check, field: &str, code: &mut Option<String>) -> Option<Area> {
+    check.required(field, code);
+    let parse = |text: &str| {
+        Area::parse(text).ok_or((Reason::Malformed, "2, 4, 6, 9 or 12 digits | 2、4、6、9 或 12 位数字".to_owned()))
+    };
+    check.form(field, code, parse, |area| area.as_str().to_owned())
+}
+
+/// What an identifier's fault is called in a refusal.
+impl From<identifier::IdentifierError> for (Reason, String) {
+    fn from(error: identifier::IdentifierError) -> Self {
+        use identifier::IdentifierError as Fault;
+        match error {
+            Fault::Length => (Reason::Malformed, "18 characters | 18 位".into()),
+            Fault::Alphabet => (Reason::Malformed, "0–9, A–Z | 数字和大写字母".into()),
+            Fault::CheckDigit => (Reason::CheckDigit, "its original | 原件".into()),
+            Fault::BirthDate => (Reason::Malformed, "a real birth date | 真实出生日期".into()),
+            Fault::InFuture => (Reason::InFuture, "birth date | 出生日期".into()),
+            Fault::Province => (Reason::NotInList, "province | 省".into()),
+        }
+    }
+}

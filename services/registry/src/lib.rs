@@ -1,0 +1,35 @@
+//! The registry: divisions, agencies, stations, workers and certificates of one province.
+//!
+//! It never counts and never speaks to a peer. One request: the caller is known → [`rpc`] hands the message to a verb of
+//! the kernel → the noun's rules in [`domain`] → the ledger, in one commit with the index → the answer.
+
+pub mod domain;
+mod rpc;
+pub mod store;
+
+use qianshou_kernel::{db::Migration, kind::Verbs};
+use qianshou_proto::registry::v1::registry_service_server::RegistryServiceServer;
+
+/// The registry's own tables.
+pub const MIGRATIONS: &[Migration] =
+    &[Migration { house: "registry", version: 1, sql: include_str!("migrations/1_registry.sql") }];
+
+/// The house.
+#[derive(Clone)]
+pub struct Registry {
+    verbs: Verbs,
+}
+
+impl Registry {
+    /// A registry that saves through these verbs.
+    #[must_use]
+    pub fn new(verbs: Verbs) -> Self {
+        Self { verbs }
+    }
+
+    /// Its service; message limits are set by the node.
+    #[must_use]
+    pub fn service(self) -> RegistryServiceServer<Self> {
+        RegistryServiceServer::new(self)
+    }
+}
