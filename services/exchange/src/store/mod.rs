@@ -1,0 +1,118 @@
+//! This house's own tables, `exchange_*`, and all SQL on them. What a state machine decides comes in as data and becomes one
+//! command of the ledger, so a page, the cursor and the records of a page are one commit.
+//!
+//! Never writes a record by itself, and names no table of another house.
+
+mod agreement;
+mod inbound;
+mod outbound;
+mod peer;
+
+pub use inbound::consumer_command;
+pub use outbound::provider_command;
+use qianshou_kernel::{
+    db::{Db, Migration, Statement, Value},
+    error::{Error, Result},
+    ledger::{Command, Ledger, Rejection},
+};
+use qianshou_proto::exchange::v1::{RefusalReason, StreamState};
+
+pub use self::{agreement::Half, inbound::QuarantineKey, peer::PeerRow};
+
+/// The exchange's tables.
+pub const MIGRATIONS: &[Migration] =
+    &[Migration { house: "exchange", version: 1, sql: include_str!("../migrations/1_exchange.sql") }];
+
+/// This house's tables, beside the ledger.
+#[derive(Clone)]
+pub struct Store {
+    ledger: Ledger,
+}
+
+impl Store {
+    /// The tables in the ledger's database.
+    #[must_use]
+    pub fn new(ledger: Ledger) -> Self {
+        Self { ledger }
+    }
+
+    fn db(&self) -> &Db {
+        self.ledger.db()
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.ledger.clock().now_ms()
+    }
+
+    /// Commits; `false`: what it relied on is no longer so, and nothing was done.
+    async fn submit(&self, command: Command) -> Result<bool> {
+        match self.ledger.submit(command).await {
+            Ok(_) => Ok(true),
+            Err(Rejection::Guard(_)) => Ok(false),
+            Err(rejection) => Err(rejection.into()),
+        }
+    }
+
+    /// Commits rows of this house alone.
+    async fn run(&self, statements: Vec<Statement>) -> Result<bool> {
+        self.submit(Command { actor: format!("nodes/{}", self.ledger.node()), statements, ..Command::default() }).await
+    }
+}
+
+/// Rows in one statement at most, so that few different statements are ever prepared.
+const BLOCKS: [usize; 4] = [256, 32, 4, 1];
+
+/// `INSERT INTO {head} VALUES (…), (…) {suffix}` for all rows, in blocks.
+fn insert_rows(head: &str, suffix: &str, rows: &[Vec<Value>]) -> Vec<Statement> {
+    in_blocks(rows, |rows| {
+        let mut place = 0;
+        let tuples = rows.iter().map(|row| {
+            let places = row.iter().map(|_| {
+                place += 1;
+                format!("${place}")
+            });
+            format!("({})", places.collect::<Vec<_>>().join(", "))
+        });
+        let sql = format!("INSERT INTO {head} VALUES {} {suffix}", tuples.collect::<Vec<_>>().join(", "));
+        Statement { sql: sql.into(), binds: rows.concat(), expect: None }
+    })
+}
+
+/// `{head} ($2, $3 …)` with `first` as $1, for all texts, in blocks.
+fn with_list(head: &str, first: &Value, list: &[String]) -> Vec<Statement> {
+    in_blocks(list, |texts| {
+        let places: Vec<String> = (0..texts.len()).map(|i| format!("${}", i + 2)).collect();
+        let binds = std::iter::once(first.clone()).chain(texts.iter().map(Value::from)).collect();
+        Statement { sql: format!("{head} ({})", places.join(", ")).into(), binds, expect: None }
+    })
+}
+
+fn in_blocks<T>(mut rest: &[T], statement: impl Fn(&[T]) -> Statement) -> Vec<Statement> {
+    let mut statements = vec![];
+    while !rest.is_empty() {
+        let size = BLOCKS.into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
+        let (block, left) = rest.split_at(size);
+        statements.push(statement(block));
+        rest = left;
+    }
+    statements
+}
+
+fn number(value: i32) -> Value {
+    Value::from(value)
+}
+
+fn state_of(number: i64) -> StreamState {
+    i32::try_from(number).ok().and_then(|n| StreamState::try_from(n).ok()).unwrap_or(StreamState::Running)
+}
+
+fn refusal_of(number: Option<i64>) -> Option<RefusalReason> {
+    number.and_then(|n| i32::try_from(n).ok()).and_then(|n| RefusalReason::try_from(n).ok())
+}
+
+fn hash_of(bytes: &[u8]) -> Result<[u8; 32]> {
+    bytes.try_into().map_err(|_| Error::broken("a stored digest is not 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests;
