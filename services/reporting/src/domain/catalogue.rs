@@ -1,0 +1,233 @@
+//! The indicators: `indicators.toml`, read once, with every field name resolved against the contract. A name that the
+//! contract does not know, or a key that this file's grammar does not know, is an error of the build's tests, never
+//! of a request.
+
+mod file;
+mod resolve;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
+
+use qianshou_kernel::{
+    error::{Error, Result},
+    id::Name,
+};
+use qianshou_proto::reporting::v1::{IndicatorKind, Unit};
+
+use super::record::{Field, Record, Rule};
+
+/// Everything that is counted here.
+#[derive(Debug)]
+pub struct Catalogue {
+    records: BTreeMap<String, Holding>,
+    subjects: BTreeMap<String, Subject>,
+    indicators: BTreeMap<String, Indicator>,
+}
+
+/// When records of one kind hold.
+#[derive(Debug)]
+pub struct Holding {
+    /// Where a record belongs.
+    pub area: Field,
+    /// Conditions without which it never holds.
+    pub conditions: Vec<Rule>,
+    /// First day.
+    pub enters: Field,
+    /// First day no longer.
+    pub leaves: Vec<Field>,
+    /// Last day.
+    pub leaves_after: Vec<Field>,
+    /// Fields that it has to have, under conditions.
+    pub needs: Vec<(Vec<Rule>, Field)>,
+}
+
+/// What is counted: a root and the records that refer to it.
+#[derive(Debug)]
+pub struct Subject {
+    /// Kind of the root.
+    pub root: String,
+    /// What makes several roots one subject: a field, and how such a subject's name begins.
+    pub identity: Option<(Field, String)>,
+    /// Kinds that refer to the root, and by which field.
+    pub members: BTreeMap<String, Field>,
+}
+
+/// One indicator.
+#[derive(Debug)]
+pub struct Indicator {
+    /// `certified_total`
+    pub id: String,
+    /// Its name in Chinese.
+    pub name_zh: String,
+    /// Its name in English.
+    pub name_en: String,
+    /// What it counts.
+    pub unit: Unit,
+    /// How it is made.
+    pub measure: Measure,
+}
+
+/// How an indicator is made.
+#[derive(Debug)]
+pub enum Measure {
+    /// From subjects.
+    Count(Box<Count>),
+    /// From another indicator's tallies and the list of divisions.
+    Coverage {
+        /// The stock that covers a division.
+        stock: String,
+        /// Digits of the divisions that are to be covered.
+        digits: usize,
+    },
+}
+
+/// How subjects are counted.
+#[derive(Debug)]
+pub struct Count {
+    /// Key in [`Catalogue::subject`].
+    pub subject: String,
+    /// Kind of the records that are counted.
+    pub from: String,
+    /// Which of them.
+    pub conditions: Vec<Rule>,
+    /// Kind of the record that gives the area.
+    pub placed_by: String,
+    /// Names with the record they are read from, in the order of the names.
+    pub dimensions: BTreeMap<String, (String, Field)>,
+    /// When.
+    pub when: When,
+}
+
+/// When a subject counts.
+#[derive(Debug)]
+pub enum When {
+    /// While a record holds.
+    Stock {
+        /// Of several records the one with the highest value; `None`: the latest that entered.
+        highest: Option<Field>,
+        /// Only while a record of this kind that meets the conditions holds as well.
+        alongside: Option<(String, Vec<Rule>)>,
+    },
+    /// On one day.
+    Flow {
+        /// The day.
+        on: Field,
+        /// Records that agree in all of these are one event.
+        once: Vec<Field>,
+    },
+}
+
+impl Indicator {
+    /// Stock, flow or coverage.
+    #[must_use]
+    pub fn kind(&self) -> IndicatorKind {
+        match &self.measure {
+            Measure::Coverage { .. } => IndicatorKind::Coverage,
+            Measure::Count(count) => match count.when {
+                When::Stock { .. } => IndicatorKind::Stock,
+                When::Flow { .. } => IndicatorKind::Flow,
+            },
+        }
+    }
+
+    /// The names it can be broken down by.
+    pub fn dimensions(&self) -> impl Iterator<Item = &str> {
+        let count = if let Measure::Count(count) = &self.measure { Some(count) } else { None };
+        count.into_iter().flat_map(|count| count.dimensions.keys().map(String::as_str))
+    }
+}
+
+/// The catalogue of this binary.
+///
+/// # Errors
+/// `indicators.toml` contradicts itself or the contract; a test reads it, so no release has that.
+pub fn catalogue() -> Result<&'static Catalogue> {
+    static CATALOGUE: LazyLock<Result<Catalogue, String>> =
+        LazyLock::new(|| Catalogue::parse(include_str!("indicators.toml")).map_err(|error| error.to_string()));
+    CATALOGUE.as_ref().map_err(|error| Error::broken(format!("indicators.toml: {error}")))
+}
+
+impl Catalogue {
+    /// Every indicator, by id.
+    pub fn indicators(&self) -> impl Iterator<Item = &Indicator> {
+        self.indicators.values()
+    }
+
+    /// One indicator.
+    #[must_use]
+    pub fn indicator(&self, id: &str) -> Option<&Indicator> {
+        self.indicators.get(id)
+    }
+
+    /// The indicators that count subjects of one key.
+    pub fn counts<'a>(&'a self, subject: &'a str) -> impl Iterator<Item = (&'a str, &'a Count)> {
+        self.indicators.values().filter_map(move |indicator| match &indicator.measure {
+            Measure::Count(count) if count.subject == subject => Some((indicator.id.as_str(), &**count)),
+            _ => None,
+        })
+    }
+
+    /// Kinds of records that are read, in the order of their names.
+    pub fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.records.keys().map(String::as_str)
+    }
+
+    /// When records of a kind hold.
+    #[must_use]
+    pub fn holding(&self, kind: &str) -> Option<&Holding> {
+        self.records.get(kind)
+    }
+
+    /// One subject.
+    #[must_use]
+    pub fn subject(&self, key: &str) -> Option<&Subject> {
+        self.subjects.get(key)
+    }
+
+    /// Whether records of a kind are roots.
+    #[must_use]
+    pub fn is_root(&self, kind: &str) -> bool {
+        self.subjects.values().any(|subject| subject.root == kind)
+    }
+
+    /// The key of the subject whose root has this name; for a record that waits on its own, the first that it could
+    /// belong to.
+    #[must_use]
+    pub fn key_of_root(&self, root: &str) -> Option<&str> {
+        let name: Name = root.parse().ok()?;
+        let of = |belongs: &dyn Fn(&Subject) -> bool| {
+            self.subjects.iter().find(|(_, s)| belongs(s)).map(|(key, _)| key.as_str())
+        };
+        of(&|s| s.root == name.kind()).or_else(|| of(&|s| s.members.contains_key(name.kind())))
+    }
+
+    /// The roots a record belongs to. A record that should name a root and does not is its own, and waits.
+    #[must_use]
+    pub fn roots(&self, record: &Record) -> BTreeSet<String> {
+        let mut roots = BTreeSet::new();
+        for subject in self.subjects.values() {
+            let named = subject.members.get(record.kind()).and_then(|field| record.text(field));
+            roots.extend(named.filter(|named| kind_of(named).as_deref() == Some(&subject.root)).map(str::to_owned));
+        }
+        if roots.is_empty() || self.is_root(record.kind()) {
+            roots.insert(record.name().to_owned());
+        }
+        roots
+    }
+
+    /// The subject a root makes, given its record if it is here.
+    #[must_use]
+    pub fn subject_name(&self, root: &str, record: Option<&Record>) -> String {
+        let subject = self.subjects.values().find(|s| record.is_some_and(|record| record.kind() == s.root));
+        let identity = subject.and_then(|s| s.identity.as_ref());
+        let same =
+            identity.zip(record).and_then(|((field, prefix), record)| Some(format!("{prefix}{}", record.text(field)?)));
+        same.unwrap_or_else(|| root.to_owned())
+    }
+}
+
+fn kind_of(name: &str) -> Option<String> {
+    name.parse::<Name>().ok().map(|name| name.kind().to_owned())
+}

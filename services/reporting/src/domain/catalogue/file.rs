@@ -1,0 +1,115 @@
+//! The grammar of `indicators.toml`; it refuses what it does not know.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    pub records: BTreeMap<String, Record>,
+    pub subjects: BTreeMap<String, Subject>,
+    pub indicators: Vec<Indicator>,
+    #[serde(default)]
+    pub coverages: Vec<Coverage>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    pub message: String,
+    pub area: String,
+    #[serde(default, rename = "where")]
+    pub conditions: Vec<Condition>,
+    pub enters: String,
+    pub leaves: Option<String>,
+    pub leaves_after: Option<String>,
+    #[serde(default)]
+    pub needs: Vec<Need>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Need {
+    pub field: String,
+    #[serde(rename = "where")]
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subject {
+    pub root: String,
+    pub identity: Option<Identity>,
+    #[serde(default)]
+    pub members: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    pub field: String,
+    pub prefix: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Indicator {
+    pub id: String,
+    pub name_zh: String,
+    pub name_en: String,
+    pub unit: String,
+    pub kind: Kind,
+    pub subject: String,
+    pub from: String,
+    #[serde(default, rename = "where")]
+    pub conditions: Vec<Condition>,
+    pub highest: Option<String>,
+    #[serde(rename = "while")]
+    pub alongside: Option<Alongside>,
+    pub on: Option<String>,
+    #[serde(default)]
+    pub once: Vec<String>,
+    pub placed_by: Option<String>,
+    #[serde(default)]
+    pub dimensions: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Stock,
+    Flow,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Coverage {
+    pub id: String,
+    pub name_zh: String,
+    pub name_en: String,
+    pub stock: String,
+    pub digits: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alongside {
+    pub from: String,
+    #[serde(rename = "where")]
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    pub field: String,
+    #[serde(rename = "in")]
+    pub one_of: Option<Vec<String>>,
+    pub under: Option<String>,
+    pub at_least: Option<u32>,
+    #[serde(default)]
+    pub present: bool,
+    #[serde(default)]
+    pub or_absent: bool,
+}

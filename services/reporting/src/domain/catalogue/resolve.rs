@@ -1,0 +1,238 @@
+//! From the file to the catalogue: names of fields become numbers of the contract.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prost_reflect::MessageDescriptor;
+use qianshou_kernel::{
+    error::{Error, Result},
+    filter::Test,
+    kind::descriptors,
+};
+use qianshou_proto::reporting::v1::{IndicatorKind, Unit};
+
+use super::{Catalogue, Count, Holding, Indicator, Measure, Subject, When, file};
+use crate::domain::record::{Field, Rule};
+
+impl Catalogue {
+    /// Reads a catalogue.
+    ///
+    /// # Errors
+    /// It contradicts itself or the contract.
+    pub fn parse(text: &str) -> Result<Self> {
+        let file: file::File = toml::from_str(text).map_err(|error| Error::broken(error.to_string()))?;
+        let reader = Reader::new(&file)?;
+        let records = file.records.iter().map(|(kind, record)| Ok((kind.clone(), reader.holding(kind, record)?)));
+        let subjects = file.subjects.iter().map(|(key, subject)| Ok((key.clone(), reader.subject(subject)?)));
+        let mut catalogue = Self {
+            records: records.collect::<Result<_>>()?,
+            subjects: subjects.collect::<Result<_>>()?,
+            indicators: BTreeMap::new(),
+        };
+        let counts = file.indicators.iter().map(|indicator| reader.indicator(indicator));
+        for indicator in counts.chain(file.coverages.iter().map(|file| Ok(coverage(file)))) {
+            let indicator = indicator?;
+            if let Some(twice) = catalogue.indicators.insert(indicator.id.clone(), indicator) {
+                return Err(Error::broken(format!("{} is there twice", twice.id)));
+            }
+        }
+        catalogue.check()?;
+        Ok(catalogue)
+    }
+
+    /// What no single entry of the file can see.
+    fn check(&self) -> Result<()> {
+        let roots: BTreeSet<&str> = self.subjects.values().map(|subject| subject.root.as_str()).collect();
+        if roots.len() < self.subjects.len() {
+            return Err(Error::broken("two subjects share a root"));
+        }
+        for indicator in self.indicators.values() {
+            let sound = match &indicator.measure {
+                Measure::Count(count) => self.is_sound(count),
+                Measure::Coverage { stock, .. } => {
+                    self.indicator(stock).is_some_and(|stock| stock.kind() == IndicatorKind::Stock)
+                }
+            };
+            if !sound {
+                return Err(Error::broken(format!("{} names what is not its subject's", indicator.id)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every record that is read belongs to the subject, and every dimension to a record that is at hand.
+    fn is_sound(&self, count: &Count) -> bool {
+        let Some(subject) = self.subject(&count.subject) else {
+            return false;
+        };
+        let alongside = match &count.when {
+            When::Stock { alongside: Some((kind, _)), .. } => kind,
+            _ => &count.from,
+        };
+        let belongs = |kind: &String| subject.root == *kind || subject.members.contains_key(kind);
+        let at_hand = |kind: &String| *kind == count.from || *kind == count.placed_by;
+        [&count.from, &count.placed_by, alongside].into_iter().all(belongs)
+            && count.dimensions.values().all(|(kind, _)| at_hand(kind))
+    }
+}
+
+fn coverage(file: &file::Coverage) -> Indicator {
+    Indicator {
+        id: file.id.clone(),
+        name_zh: file.name_zh.clone(),
+        name_en: file.name_en.clone(),
+        unit: Unit::Ratio,
+        measure: Measure::Coverage { stock: file.stock.clone(), digits: file.digits },
+    }
+}
+
+/// Resolves names of fields.
+struct Reader(BTreeMap<String, MessageDescriptor>);
+
+impl Reader {
+    fn new(file: &file::File) -> Result<Self> {
+        let message = |(kind, record): (&String, &file::Record)| {
+            let message = descriptors().get_message_by_name(&record.message);
+            message
+                .map(|m| (kind.clone(), m))
+                .ok_or_else(|| Error::broken(format!("there is no message {}", record.message)))
+        };
+        file.records.iter().map(message).collect::<Result<_>>().map(Self)
+    }
+
+    fn field(&self, kind: &str, name: &str) -> Result<Field> {
+        let field = self.0.get(kind).and_then(|message| message.get_field_by_name(name));
+        field.map(|f| Field::of(&f)).ok_or_else(|| Error::broken(format!("there is no field {kind}.{name}")))
+    }
+
+    fn fields<'a>(&self, kind: &str, names: impl IntoIterator<Item = &'a String>) -> Result<Vec<Field>> {
+        names.into_iter().map(|name| self.field(kind, name)).collect()
+    }
+
+    fn holding(&self, kind: &str, record: &file::Record) -> Result<Holding> {
+        let needs =
+            record.needs.iter().map(|need| Ok((self.rules(kind, &need.conditions)?, self.field(kind, &need.field)?)));
+        Ok(Holding {
+            area: self.field(kind, &record.area)?,
+            conditions: self.rules(kind, &record.conditions)?,
+            enters: self.field(kind, &record.enters)?,
+            leaves: self.fields(kind, &record.leaves)?,
+            leaves_after: self.fields(kind, &record.leaves_after)?,
+            needs: needs.collect::<Result<_>>()?,
+        })
+    }
+
+    fn subject(&self, subject: &file::Subject) -> Result<Subject> {
+        let identity =
+            subject.identity.as_ref().map(|i| Ok::<_, Error>((self.field(&subject.root, &i.field)?, i.prefix.clone())));
+        let members = subject.members.iter().map(|(kind, field)| Ok((kind.clone(), self.field(kind, field)?)));
+        Ok(Subject {
+            root: subject.root.clone(),
+            identity: identity.transpose()?,
+            members: members.collect::<Result<_>>()?,
+        })
+    }
+
+    fn indicator(&self, file: &file::Indicator) -> Result<Indicator> {
+        let unit = Unit::from_str_name(&format!("UNIT_{}", file.unit));
+        Ok(Indicator {
+            id: file.id.clone(),
+            name_zh: file.name_zh.clone(),
+            name_en: file.name_en.clone(),
+            unit: unit.ok_or_else(|| Error::broken(format!("there is no unit {}", file.unit)))?,
+            measure: Measure::Count(Box::new(self.count(file)?)),
+        })
+    }
+
+    fn count(&self, file: &file::Indicator) -> Result<Count> {
+        let dimension = |(name, path): (&String, &String)| {
+            let (kind, field) =
+                path.split_once('.').ok_or_else(|| Error::broken(format!("{path} is not KIND.FIELD")))?;
+            Ok((name.clone(), (kind.to_owned(), self.field(kind, field)?)))
+        };
+        Ok(Count {
+            subject: file.subject.clone(),
+            from: file.from.clone(),
+            conditions: self.rules(&file.from, &file.conditions)?,
+            placed_by: file.placed_by.clone().unwrap_or_else(|| file.from.clone()),
+            dimensions: file.dimensions.iter().map(dimension).collect::<Result<_>>()?,
+            when: self.when(file)?,
+        })
+    }
+
+    fn when(&self, file: &file::Indicator) -> Result<When> {
+        match (&file.kind, &file.on) {
+            (file::Kind::Stock, None) if file.once.is_empty() => {
+                let highest = file.highest.as_ref().map(|field| self.field(&file.from, field)).transpose()?;
+                let alongside = file
+                    .alongside
+                    .as_ref()
+                    .map(|w| Ok::<_, Error>((w.from.clone(), self.rules(&w.from, &w.conditions)?)));
+                Ok(When::Stock { highest, alongside: alongside.transpose()? })
+            }
+            (file::Kind::Flow, Some(on)) if file.highest.is_none() && file.alongside.is_none() => {
+                Ok(When::Flow { on: self.field(&file.from, on)?, once: self.fields(&file.from, &file.once)? })
+            }
+            _ => Err(Error::broken("a flow has `on` and `once`, a stock `highest` and `while`")),
+        }
+    }
+
+    fn rules(&self, kind: &str, conditions: &[file::Condition]) -> Result<Vec<Rule>> {
+        conditions.iter().map(|condition| self.rule(kind, condition)).collect()
+    }
+
+    fn rule(&self, kind: &str, condition: &file::Condition) -> Result<Rule> {
+        let field = self.field(kind, &condition.field)?;
+        let test = match (&condition.one_of, &condition.under, condition.at_least, condition.present) {
+            (Some(values), None, None, false) => match field.numbers(values) {
+                Some(numbers) => Test::NumberIn(numbers?),
+                None => Test::OneOf(values.clone()),
+            },
+            (None, Some(prefix), None, false) => Test::Under(prefix.clone()),
+            (None, None, Some(times), false) => Test::AtLeast(times),
+            (None, None, None, true) => Test::Present,
+            _ => return Err(Error::broken(format!("{} wants one test", condition.field))),
+        };
+        Ok(Rule::new(field, test, condition.or_absent))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::catalogue::catalogue;
+
+    const TEXT: &str = include_str!("../indicators.toml");
+
+    #[test]
+    fn the_file_is_read_whole() {
+        let catalogue = catalogue().unwrap();
+        assert_eq!(catalogue.indicators().count(), 12);
+        assert_eq!(catalogue.kinds().collect::<Vec<_>>(), ["agencies", "certificates", "stations", "workers"]);
+        assert_eq!(catalogue.indicator("certified_new").unwrap().kind(), IndicatorKind::Flow);
+        assert_eq!(catalogue.indicator("village_coverage").unwrap().unit, Unit::Ratio);
+        assert_eq!(catalogue.key_of_root("nodes/64/workers/1"), Some("person"));
+        assert_eq!(catalogue.key_of_root("nodes/64/certificates/1"), Some("person"));
+        assert_eq!(catalogue.key_of_root("nodes/64/divisions/1"), None);
+    }
+
+    #[test]
+    fn what_the_contract_or_the_grammar_does_not_know_is_refused() {
+        for (good, bad) in [
+            ("highest = \"level\"", "hihgest = \"level\""),
+            ("highest = \"level\"", "highest = \"rank\""),
+            ("on = \"issued_on\"", "highest = \"level\""),
+            ("message = \"qianshou.registry.v1.Worker\"", "message = \"qianshou.registry.v1.Labourer\""),
+            ("in = [\"PROFESSIONAL\"]", "in = [\"PROFESSOR\"]"),
+            ("at_least = 2", "at_least = 2, present = true"),
+            ("unit = \"AGENCY\"", "unit = \"MILE\""),
+            ("sector = \"workers.sector\"", "sector = \"stations.type\""),
+            ("stock = \"station_village\"", "stock = \"certified_new\""),
+            ("id = \"agency_total\"", "id = \"talent_total\""),
+            ("root = \"agencies\"", "root = \"stations\""),
+            ("subject = \"agency\"", "subject = \"person\""),
+        ] {
+            assert!(TEXT.contains(good), "{good}");
+            assert!(Catalogue::parse(&TEXT.replacen(good, bad, 1)).is_err(), "{bad}");
+        }
+    }
+}

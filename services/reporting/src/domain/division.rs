@@ -1,0 +1,83 @@
+//! The official list of divisions that coverage divides by.
+
+use qianshou_kernel::id::Area;
+use qianshou_proto::registry::v1::Division;
+
+/// The kind of record that lists divisions.
+pub const KIND: &str = "divisions";
+/// For a division that is in the list from its beginning.
+pub const ALWAYS: &str = "0001-01-01";
+/// For a division that is still in the list.
+pub const STILL: &str = "9999-12-31";
+
+/// One code during one interval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The code, in its shortest form.
+    pub code: Area,
+    /// First day, ISO-8601.
+    pub valid_from: String,
+    /// First day no longer, ISO-8601.
+    pub valid_to: String,
+}
+
+impl Listed {
+    /// What a record lists; `None`: no code. `cut`: the record ended on this day, ISO-8601.
+    #[must_use]
+    pub fn of(division: &Division, cut: Option<String>) -> Option<Self> {
+        let valid_to = division.valid_to.clone().unwrap_or_else(|| STILL.to_owned());
+        Some(Self {
+            code: Area::parse(division.code())?,
+            valid_from: division.valid_from.clone().unwrap_or_else(|| ALWAYS.to_owned()),
+            valid_to: cut.filter(|cut| *cut < valid_to).unwrap_or(valid_to),
+        })
+    }
+}
+
+/// Whether civil affairs has confirmed a division of this code. Statistical codes of townships and villages above 399
+/// (400–599 and 400 onwards) and counties of parts 71–80 are the statisticians' own.
+///
+/// Source: 统计用区划代码和城乡划分代码编制规则 (National Bureau of Statistics).
+#[must_use]
+pub fn is_official(code: &Area) -> bool {
+    let code = code.as_str();
+    let part = |from: usize| code.get(from..).and_then(|digits| digits.parse::<u32>().ok());
+    match code.len() {
+        6 => part(4).is_some_and(|county| !(71..=80).contains(&county)),
+        9 => part(6).is_some_and(|township| (1..=399).contains(&township)),
+        12 => part(9).is_some_and(|village| (1..=399).contains(&village)),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn official_is_what_civil_affairs_confirmed() {
+        for (code, official) in [
+            ("64", true),
+            ("6401", true),
+            ("640104", true),
+            ("130171", false),
+            ("640104012", true),
+            ("640104400", false),
+            ("640104012001", true),
+            ("640104012399", true),
+            ("640104012498", false),
+        ] {
+            assert_eq!(is_official(&Area::parse(code).unwrap()), official, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_division_that_ended_is_listed_until_then() {
+        let division =
+            Division { code: Some("640104000000".into()), valid_to: Some("2020-01-01".into()), ..Division::default() };
+        let listed = Listed::of(&division, Some("2019-05-01".into())).unwrap();
+        assert_eq!((listed.code.as_str(), &*listed.valid_from, &*listed.valid_to), ("640104", ALWAYS, "2019-05-01"));
+        assert_eq!(Listed::of(&division, Some("2021-05-01".into())).unwrap().valid_to, "2020-01-01");
+        assert_eq!(Listed::of(&Division::default(), None), None);
+    }
+}

@@ -1,0 +1,360 @@
+//! A subject's dated facts: a pure function of the newest versions of its records. What cannot be counted is listed
+//! instead.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use qianshou_kernel::clock::format_day;
+use time::Date;
+
+use super::{
+    catalogue::{Catalogue, Count, Holding, When},
+    record::{Field, Record, Rule},
+    tally::{Amount, Facts, OPENING, Spot, dims_text},
+};
+
+/// What a subject contributes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// What counts.
+    pub facts: Facts,
+    /// What does not, and why.
+    pub problems: BTreeSet<Problem>,
+}
+
+/// A record that is missing from an indicator.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Its name.
+    pub record: String,
+    /// Id of the indicator.
+    pub indicator: String,
+    /// Its own area, if it has one.
+    pub area: String,
+    /// Why.
+    pub trouble: Trouble,
+}
+
+/// Why a record cannot be counted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// It waits for this record.
+    Waits(String),
+    /// It does not say which record it belongs to, by this field.
+    Unattached(String),
+    /// A day is needed in this field.
+    Undated(String),
+    /// What is in this field is no day.
+    NotADay(String),
+    /// It leaves before it enters.
+    OutOfOrder,
+    /// No area can be found for it.
+    Nowhere,
+    /// Its bytes cannot be read.
+    Unreadable,
+}
+
+impl Trouble {
+    /// Why, with the next step: Chinese and English.
+    #[must_use]
+    pub fn texts(&self) -> (String, String) {
+        match self {
+            Self::Waits(name) => (
+                format!("所属记录{name}尚未到达或已删除；该记录到达后自动计入，请登记或交换该记录"),
+                format!(
+                    "waits for {name}, which is not here or was deleted; it counts as soon as that record is saved or received"
+                ),
+            ),
+            Self::Unattached(field) => (
+                format!("{field}：未说明所属记录；请补填，或在协议中共享该字段"),
+                format!(
+                    "{field}: does not say which record it belongs to; fill it in, or share the field in the agreement"
+                ),
+            ),
+            Self::Undated(field) => (
+                format!("{field}：缺少日期，无法计入；请补填，或在协议中共享该字段"),
+                format!("{field}: has no date and is counted nowhere; fill it in, or share the field in the agreement"),
+            ),
+            Self::NotADay(field) => (
+                format!("{field}：不是有效日期，请改为 2023-05-01 的形式"),
+                format!("{field}: not a day; write it as 2023-05-01"),
+            ),
+            Self::OutOfOrder => {
+                ("结束日期早于开始日期，请核对".to_owned(), "it ends before it begins; check both dates".to_owned())
+            }
+            Self::Nowhere => (
+                "缺少有效的区划代码；请补填，或在协议中共享该字段".to_owned(),
+                "no valid division code; fill it in, or share the field in the agreement".to_owned(),
+            ),
+            Self::Unreadable => (
+                "记录内容无法读取，请由其所属节点重新保存".to_owned(),
+                "the record cannot be read; have its home save it again".to_owned(),
+            ),
+        }
+    }
+}
+
+/// Counts one subject. `key`: which kind of subject; `roots`: the names of its roots, here or not; `records`: the
+/// newest version of every record that belongs to it, in any order.
+#[must_use]
+pub fn count(catalogue: &Catalogue, key: &str, roots: &BTreeSet<String>, records: &[Record]) -> Counted {
+    let Some(subject) = catalogue.subject(key) else {
+        return Counted::default();
+    };
+    let here: BTreeSet<&str> = records.iter().filter(|r| r.kind() == subject.root).map(Record::name).collect();
+    let mut whole: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
+    let mut waiting = vec![];
+    for record in records {
+        let Some(field) = subject.members.get(record.kind()) else {
+            whole.entry(record.kind()).or_default().push(record);
+            continue;
+        };
+        match record.text(field) {
+            Some(root) if here.contains(root) => whole.entry(record.kind()).or_default().push(record),
+            Some(root) if roots.contains(root) => waiting.push((record, Trouble::Waits(root.to_owned()))),
+            // Moved to another subject by a version that is not followed yet.
+            _ if !roots.contains(record.name()) => {}
+            Some(_) | None => waiting.push((record, Trouble::Unattached(field.name().to_owned()))),
+        }
+    }
+    whole.values_mut().for_each(|records| records.sort_by_key(|r| r.name()));
+
+    let mut counted = Counted::default();
+    for (indicator, count) in catalogue.counts(key) {
+        let mut counter = Counter { catalogue, indicator, count, records: &whole, counted: &mut counted };
+        for (record, trouble) in waiting.iter().filter(|(record, _)| record.kind() == count.from) {
+            counter.list(record, trouble.clone());
+        }
+        match &count.when {
+            When::Stock { highest, alongside } => counter.stock(highest.as_ref(), alongside.as_ref()),
+            When::Flow { on, once } => counter.flow(on, once),
+        }
+    }
+    counted
+}
+
+/// From the first day a record holds to the first day it no longer does.
+#[derive(Clone, Copy, Debug)]
+struct Span<'a> {
+    record: &'a Record,
+    enters: Date,
+    leaves: Option<Date>,
+}
+
+impl Span<'_> {
+    fn holds(&self, day: Date) -> bool {
+        self.enters <= day && self.leaves.is_none_or(|leaves| day < leaves)
+    }
+}
+
+/// Where and as what a subject counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct State {
+    area: String,
+    dims: String,
+    opening: bool,
+}
+
+/// One indicator over one subject.
+struct Counter<'a> {
+    catalogue: &'a Catalogue,
+    indicator: &'a str,
+    count: &'a Count,
+    records: &'a BTreeMap<&'a str, Vec<&'a Record>>,
+    counted: &'a mut Counted,
+}
+
+impl<'a> Counter<'a> {
+    fn list(&mut self, record: &Record, trouble: Trouble) {
+        let area = self.catalogue.holding(record.kind()).and_then(|holding| record.area(&holding.area));
+        self.counted.problems.insert(Problem {
+            record: record.name().to_owned(),
+            indicator: self.indicator.to_owned(),
+            area: area.map(|area| area.as_str().to_owned()).unwrap_or_default(),
+            trouble,
+        });
+    }
+
+    fn add(&mut self, state: &State, day: Date, value: i64) {
+        let spot = Spot {
+            indicator: self.indicator.to_owned(),
+            area: state.area.clone(),
+            dims: state.dims.clone(),
+            day: format_day(day),
+        };
+        self.counted.facts.add(spot, Amount { value, opening: if state.opening { value } else { 0 } });
+    }
+
+    fn of_kind(&self, kind: &str) -> impl Iterator<Item = &'a Record> + use<'a> {
+        self.records.get(kind).into_iter().flatten().copied()
+    }
+
+    /// The subject enters where it begins to be counted in some way and leaves where it ends to be: at each instant
+    /// it is counted once.
+    fn stock(&mut self, highest: Option<&Field>, alongside: Option<&(String, Vec<Rule>)>) {
+        let mut spans = self.spans(&self.count.from, &self.count.conditions);
+        if let Some((kind, rules)) = alongside {
+            let others = union(self.spans(kind, rules));
+            spans =
+                spans.into_iter().flat_map(|span| others.iter().filter_map(move |other| both(span, *other))).collect();
+        }
+        let places = self.places();
+        let ends = spans.iter().chain(&places).flat_map(|span| [Some(span.enters), span.leaves]).flatten();
+        let days: BTreeSet<Date> = ends.collect();
+        let mut before: Option<State> = None;
+        for day in days {
+            let rank = |span: &&Span<'a>| {
+                (highest.and_then(|field| span.record.number(field)), span.enters, span.record.name())
+            };
+            let winner = spans.iter().filter(|span| span.holds(day)).max_by_key(rank);
+            let now = winner.and_then(|span| self.state(span, &places, day));
+            if now != before {
+                before.iter().for_each(|state| self.add(state, day, -1));
+                now.iter().for_each(|state| self.add(state, day, 1));
+                before = now;
+            }
+        }
+    }
+
+    /// Every event counts on its day, the earliest that is told of it.
+    fn flow(&mut self, on: &Field, once: &[Field]) {
+        let places = self.places();
+        let mut events: BTreeMap<Vec<String>, Span<'a>> = BTreeMap::new();
+        for record in self.of_kind(&self.count.from).filter(|r| !r.is_readable() || r.meets(&self.count.conditions)) {
+            let enters = match record.day(on) {
+                _ if !record.is_readable() => Err(Trouble::Unreadable),
+                Ok(day) => day.ok_or_else(|| Trouble::Undated(on.name().to_owned())),
+                Err(_) => Err(Trouble::NotADay(on.name().to_owned())),
+            };
+            match enters {
+                Err(trouble) => self.list(record, trouble),
+                Ok(day) if record.cut().is_some_and(|cut| cut <= day) => {}
+                Ok(enters) => {
+                    let known = !once.is_empty() && !once.iter().any(|field| record.lacks(field));
+                    let event = if known {
+                        once.iter().map(|field| record.shown(field)).collect()
+                    } else {
+                        vec![record.name().to_owned()]
+                    };
+                    let span = Span { record, enters, leaves: None };
+                    let earliest = events.entry(event).or_insert(span);
+                    *earliest = if enters < earliest.enters { span } else { *earliest };
+                }
+            }
+        }
+        for span in events.into_values() {
+            if let Some(state) = self.state(&span, &places, span.enters) {
+                self.add(&State { opening: false, ..state }, span.enters, 1);
+            }
+        }
+    }
+
+    /// The spans of all records of a kind that meet the rules; those that have none for a reason are listed.
+    fn spans(&mut self, kind: &str, rules: &[Rule]) -> Vec<Span<'a>> {
+        let Some(holding) = self.catalogue.holding(kind) else {
+            return vec![];
+        };
+        let mut spans = vec![];
+        for record in self.of_kind(kind) {
+            match span(holding, record) {
+                Ok(Some(span)) if record.meets(rules) => spans.push(span),
+                Err(trouble) if record.meets(rules) || trouble == Trouble::Unreadable => self.list(record, trouble),
+                _ => {}
+            }
+        }
+        spans
+    }
+
+    /// The spans of the records that give the area, whatever else is wrong with them.
+    fn places(&self) -> Vec<Span<'a>> {
+        if self.count.placed_by == self.count.from {
+            return vec![];
+        }
+        let Some(holding) = self.catalogue.holding(&self.count.placed_by) else {
+            return vec![];
+        };
+        let known = |field: &Field, record: &Record| record.day(field).ok().flatten();
+        let place = |record: &'a Record| {
+            let leaves = holding.leaves.iter().filter_map(|field| known(field, record)).chain(record.cut()).min();
+            Span { record, enters: known(&holding.enters, record).unwrap_or(OPENING), leaves }
+        };
+        self.of_kind(&self.count.placed_by).filter(|r| r.is_readable()).map(place).collect()
+    }
+
+    /// Where and as what the record that counts on a day counts.
+    fn state(&mut self, span: &Span<'a>, places: &[Span<'a>], day: Date) -> Option<State> {
+        let placing = if self.count.placed_by == self.count.from { Some(span.record) } else { place_on(places, day) };
+        let holding = self.catalogue.holding(&self.count.placed_by)?;
+        let Some((placing, area)) = placing.and_then(|record| Some((record, record.area(&holding.area)?))) else {
+            self.list(span.record, Trouble::Nowhere);
+            return None;
+        };
+        let dims = self.count.dimensions.iter().map(|(name, (kind, field))| {
+            let record = if *kind == self.count.from { span.record } else { placing };
+            (name.as_str(), record.shown(field))
+        });
+        Some(State { area: area.as_str().to_owned(), dims: dims_text(dims), opening: span.enters == OPENING })
+    }
+}
+
+/// When a record holds; `None`: never.
+fn span<'a>(holding: &Holding, record: &'a Record) -> Result<Option<Span<'a>>, Trouble> {
+    if !record.is_readable() {
+        return Err(Trouble::Unreadable);
+    }
+    if !record.meets(&holding.conditions) {
+        return Ok(None);
+    }
+    if let Some((_, field)) = holding.needs.iter().find(|(rules, field)| record.meets(rules) && record.lacks(field)) {
+        return Err(Trouble::Undated(field.name().to_owned()));
+    }
+    let day = |field: &Field| record.day(field).map_err(|_| Trouble::NotADay(field.name().to_owned()));
+    let enters = day(&holding.enters)?.unwrap_or(OPENING);
+    let mut ends = vec![];
+    for field in &holding.leaves {
+        ends.extend(day(field)?);
+    }
+    for field in &holding.leaves_after {
+        ends.extend(day(field)?.and_then(Date::next_day));
+    }
+    let leaves = ends.into_iter().min();
+    if leaves.is_some_and(|leaves| leaves < enters) {
+        return Err(Trouble::OutOfOrder);
+    }
+    let leaves = leaves.into_iter().chain(record.cut()).min();
+    let span = Span { record, enters, leaves };
+    Ok(leaves.is_none_or(|leaves| enters < leaves).then_some(span))
+}
+
+/// The record that gives the place on a day: of those that hold the latest that entered, else the latest that entered
+/// before, else the earliest.
+fn place_on<'a>(places: &[Span<'a>], day: Date) -> Option<&'a Record> {
+    let rank = |span: &&Span<'a>| (span.enters, span.record.name());
+    let holding = places.iter().filter(|span| span.holds(day)).max_by_key(rank);
+    let before = || places.iter().filter(|span| span.enters <= day).max_by_key(rank);
+    holding.or_else(before).or_else(|| places.iter().min_by_key(rank)).map(|span| span.record)
+}
+
+/// Spans joined where they meet.
+fn union(mut spans: Vec<Span<'_>>) -> Vec<Span<'_>> {
+    spans.sort_by_key(|span| span.enters);
+    let mut joined: Vec<Span<'_>> = vec![];
+    for span in spans {
+        match joined.last_mut() {
+            Some(last) if last.leaves.is_none_or(|leaves| span.enters <= leaves) => {
+                last.leaves = last.leaves.zip(span.leaves).map(|(one, other)| one.max(other));
+            }
+            _ => joined.push(span),
+        }
+    }
+    joined
+}
+
+/// The part of a span in which another holds as well.
+fn both<'a>(span: Span<'a>, other: Span<'_>) -> Option<Span<'a>> {
+    let enters = span.enters.max(other.enters);
+    let leaves = span.leaves.into_iter().chain(other.leaves).min();
+    leaves.is_none_or(|leaves| enters < leaves).then_some(Span { record: span.record, enters, leaves })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,266 @@
+use proptest::{collection::vec, prelude::*};
+use qianshou_proto::registry::v1::{
+    CertificateLevel::{Assistant, Intermediate, Senior},
+    StationStatus,
+    StationType::{CountyMain, TownshipStation},
+    Worker,
+};
+
+use super::*;
+use crate::domain::{
+    catalogue::catalogue,
+    testing::{agency, certificate, cut, name, professional, record, station, text, worker},
+};
+
+/// Counts a subject of the roots with these names.
+fn counted(key: &str, roots: &[&str], records: &[Record]) -> Counted {
+    let kind = &catalogue().unwrap().subject(key).unwrap().root;
+    count(catalogue().unwrap(), key, &roots.iter().map(|id| name(kind, id)).collect(), records)
+}
+
+/// One indicator's facts as `day area dims ±value[!opening]`.
+fn told(counted: &Counted, indicator: &str) -> Vec<String> {
+    let mut facts: Vec<_> = counted.facts.iter().filter(|(spot, _)| spot.indicator == indicator).collect();
+    facts.sort_by_key(|(spot, amount)| (&spot.day, amount.value, &spot.area));
+    let tell = |(spot, amount): (&Spot, Amount)| {
+        let opening = if amount.opening == 0 { String::new() } else { format!("!{:+}", amount.opening) };
+        format!("{} {} {} {:+}{opening}", spot.day, spot.area, spot.dims, amount.value)
+    };
+    facts.into_iter().map(tell).collect()
+}
+
+fn person(records: &[Record]) -> Counted {
+    counted("person", &["w", "v"], records)
+}
+
+#[test]
+fn a_person_is_certified_at_the_highest_level_held() {
+    let records = [
+        record("workers", "w", &worker("640104", "2015-01-01", "")),
+        record("certificates", "1", &certificate("w", Assistant, "2016-03-01", "")),
+        record("certificates", "2", &certificate("w", Intermediate, "2018-03-01", "2020-12-31")),
+        record("certificates", "3", &certificate("w", Senior, "2019-03-01", "2019-12-31")),
+    ];
+    let counted = person(&records);
+    assert_eq!(
+        told(&counted, "certified_total"),
+        [
+            "2016-03-01 640104 level=ASSISTANT;sector=AGENCY +1",
+            "2018-03-01 640104 level=ASSISTANT;sector=AGENCY -1",
+            "2018-03-01 640104 level=INTERMEDIATE;sector=AGENCY +1",
+            "2019-03-01 640104 level=INTERMEDIATE;sector=AGENCY -1",
+            "2019-03-01 640104 level=SENIOR;sector=AGENCY +1",
+            "2020-01-01 640104 level=SENIOR;sector=AGENCY -1",
+            "2020-01-01 640104 level=INTERMEDIATE;sector=AGENCY +1",
+            "2021-01-01 640104 level=INTERMEDIATE;sector=AGENCY -1",
+            "2021-01-01 640104 level=ASSISTANT;sector=AGENCY +1",
+        ]
+    );
+    assert_eq!(told(&counted, "certified_new").len(), 3);
+    assert!(counted.problems.is_empty());
+}
+
+#[test]
+fn a_certificate_ends_with_its_registration_or_its_revocation() {
+    let mut revoked = certificate("w", Assistant, "2016-03-01", "2019-12-31");
+    revoked.revoked_on = text("2018-05-01");
+    let records = [record("workers", "w", &worker("640104", "2015-01-01", "")), record("certificates", "1", &revoked)];
+    let told = told(&person(&records), "certified_total");
+    assert_eq!(told[1], "2018-05-01 640104 level=ASSISTANT;sector=AGENCY -1");
+}
+
+#[test]
+fn the_area_is_the_one_of_the_worker_record_at_the_time() {
+    let records = [
+        record("workers", "v", &worker("6402", "2018-01-01", "")),
+        record("workers", "w", &worker("6401", "2015-01-01", "2017-01-01")),
+        record("certificates", "1", &certificate("w", Assistant, "2014-03-01", "")),
+    ];
+    let counted = person(&records);
+    // Before the first, the earliest; between the two, the latest that began before.
+    assert_eq!(
+        told(&counted, "certified_total"),
+        [
+            "2014-03-01 6401 level=ASSISTANT;sector=AGENCY +1",
+            "2018-01-01 6401 level=ASSISTANT;sector=AGENCY -1",
+            "2018-01-01 6402 level=ASSISTANT;sector=AGENCY +1",
+        ]
+    );
+    assert_eq!(
+        told(&counted, "talent_total"),
+        ["2015-01-01 6401 sector=AGENCY +1", "2017-01-01 6401 sector=AGENCY -1", "2018-01-01 6402 sector=AGENCY +1"]
+    );
+}
+
+#[test]
+fn a_person_with_two_worker_records_counts_once() {
+    let records = [
+        record("workers", "v", &worker("6402", "2018-01-01", "2019-01-01")),
+        record("workers", "w", &worker("6401", "2015-01-01", "")),
+    ];
+    assert_eq!(
+        told(&person(&records), "talent_total"),
+        [
+            "2015-01-01 6401 sector=AGENCY +1",
+            "2018-01-01 6401 sector=AGENCY -1",
+            "2018-01-01 6402 sector=AGENCY +1",
+            "2019-01-01 6402 sector=AGENCY -1",
+            "2019-01-01 6401 sector=AGENCY +1",
+        ]
+    );
+}
+
+#[test]
+fn one_certificate_told_by_two_is_one_event() {
+    let records = |level| {
+        [
+            record("workers", "w", &worker("6401", "2015-01-01", "")),
+            record("workers", "v", &worker("6402", "2016-01-01", "")),
+            record("certificates", "1", &certificate("w", Assistant, "2016-03-01", "")),
+            record("certificates", "2", &certificate("v", level, "2016-03-01", "")),
+        ]
+    };
+    let told = |level| told(&person(&records(level)), "certified_new");
+    assert_eq!(told(Assistant), ["2016-03-01 6402 level=ASSISTANT +1"]);
+    assert_eq!(told(Senior), ["2016-03-01 6402 level=ASSISTANT +1", "2016-03-01 6402 level=SENIOR +1"]);
+}
+
+#[test]
+fn without_an_entering_date_it_is_an_opening_balance() {
+    let records = [record("workers", "w", &worker("640104", "", "2020-01-01"))];
+    let expected = ["0001-01-01 640104 sector=AGENCY +1!+1", "2020-01-01 640104 sector=AGENCY -1!-1"];
+    assert_eq!(told(&person(&records), "talent_total"), expected);
+}
+
+#[test]
+fn a_flow_without_its_date_is_listed_and_counted_nowhere() {
+    let records = [
+        record("workers", "w", &worker("640104", "2015-01-01", "")),
+        record("certificates", "1", &certificate("w", Assistant, "", "")),
+    ];
+    let counted = person(&records);
+    assert_eq!(told(&counted, "certified_new"), [""; 0]);
+    assert_eq!(told(&counted, "certified_total"), ["0001-01-01 640104 level=ASSISTANT;sector=AGENCY +1!+1"]);
+    let problem = counted.problems.first().unwrap();
+    assert_eq!((problem.record.as_str(), problem.indicator.as_str()), (&*name("certificates", "1"), "certified_new"));
+    assert_eq!(problem.trouble, Trouble::Undated("issued_on".into()));
+}
+
+#[test]
+fn a_certificate_waits_for_its_worker() {
+    let waiting = record("certificates", "1", &certificate("w", Assistant, "2016-03-01", ""));
+    let counted = person(std::slice::from_ref(&waiting));
+    assert!(counted.facts.is_empty());
+    let missing: Vec<&str> = counted.problems.iter().map(|p| p.indicator.as_str()).collect();
+    assert_eq!(missing, ["certified_new", "certified_total"]);
+    let whole = person(&[waiting, record("workers", "w", &worker("6401", "2015-01-01", ""))]);
+    assert!(whole.problems.is_empty() && whole.facts.len() == 3);
+}
+
+#[test]
+fn what_left_contributes_until_that_day() {
+    let (w, c) = (worker("6401", "2015-01-01", ""), certificate("w", Assistant, "2016-03-01", ""));
+    let (one, two) = (record("workers", "w", &w), record("certificates", "1", &c));
+    let left = person(&[cut(&one, &w, "2020-07-01"), cut(&two, &c, "2020-07-01")]);
+    assert_eq!(told(&left, "talent_total")[1], "2020-07-01 6401 sector=AGENCY -1");
+    assert_eq!(told(&left, "certified_total")[1], "2020-07-01 6401 level=ASSISTANT;sector=AGENCY -1");
+    assert_eq!(told(&left, "certified_new"), ["2016-03-01 6401 level=ASSISTANT +1"]);
+    let before = person(&[cut(&one, &w, "2014-07-01"), cut(&two, &c, "2014-07-01")]);
+    assert!(before.facts.is_empty() && before.problems.is_empty());
+}
+
+#[test]
+fn a_station_counts_while_it_operates() {
+    let with = |status: Option<StationStatus>, closed_on: &str| {
+        let mut station = station(TownshipStation, "640104012", "2021-06-01", closed_on);
+        station.status = status.map(Into::into);
+        counted("station", &["s"], &[record("stations", "s", &station)])
+    };
+    let dims = "origin=UNKNOWN;type=TOWNSHIP_STATION";
+    for status in [None, Some(StationStatus::Operating), Some(StationStatus::Unspecified)] {
+        assert_eq!(told(&with(status, ""), "station_township"), [format!("2021-06-01 640104012 {dims} +1")]);
+    }
+    let closed = with(Some(StationStatus::Closed), "2023-02-01");
+    assert_eq!(told(&closed, "station_total")[1], format!("2023-02-01 640104012 {dims} -1"));
+    assert!(told(&closed, "station_county").is_empty() && told(&closed, "station_village").is_empty());
+    for status in [StationStatus::Planned, StationStatus::Building] {
+        assert_eq!(with(Some(status), ""), Counted::default());
+    }
+    let undated = with(Some(StationStatus::Closed), "");
+    assert!(undated.facts.is_empty());
+    let missing: Vec<_> = undated.problems.iter().map(|p| (p.indicator.as_str(), p.area.as_str())).collect();
+    assert_eq!(
+        missing,
+        [("station_professional", "640104012"), ("station_total", "640104012"), ("station_township", "640104012")]
+    );
+}
+
+#[test]
+fn a_station_is_professional_while_a_professional_serves() {
+    let records = [
+        record("stations", "s", &station(CountyMain, "640104", "2021-06-01", "2024-01-01")),
+        record("workers", "1", &professional("s", "2020-01-01", "2022-01-01")),
+        record("workers", "2", &professional("s", "2021-10-01", "2022-03-01")),
+        record("workers", "3", &professional("s", "2023-10-01", "")),
+        record("workers", "4", &Worker { assignment: None, ..professional("s", "2022-06-01", "") }),
+    ];
+    let counted = counted("station", &["s"], &records);
+    let days: Vec<String> =
+        told(&counted, "station_professional").iter().map(|f| f.replace(" 640104  ", " ")).collect();
+    assert_eq!(days, ["2021-06-01 +1", "2022-03-01 -1", "2023-10-01 +1", "2024-01-01 -1"]);
+    assert!(told(&counted, "station_bilingual").is_empty());
+}
+
+#[test]
+fn a_bilingual_station_has_two_languages() {
+    let with = |languages: &[&str]| {
+        let mut station = station(CountyMain, "640104", "2021-06-01", "");
+        station.languages = languages.iter().map(|l| (*l).to_owned()).collect();
+        told(&counted("station", &["s"], &[record("stations", "s", &station)]), "station_bilingual").len()
+    };
+    assert_eq!([with(&[]), with(&["zh"]), with(&["zh", "ug"])], [0, 0, 1]);
+}
+
+proptest! {
+    #[test]
+    fn a_person_is_one_whatever_their_records_say(
+        workers in vec((0..4_usize, 0..6_usize, 0..6_usize), 0..4),
+        certificates in vec((0..4_usize, 0..4_i32, 0..6_usize, 0..6_usize), 0..5),
+    ) {
+        const DAYS: [&str; 6] = ["", "2015-03-01", "2018-06-15", "2018-06-16", "2021-12-31", "2022"];
+        let area = |i: usize| ["6401", "640104", "3502", ""][i];
+        let ids = ["w", "v", "u"];
+        let mut records: Vec<Record> = workers.iter().zip(ids).map(|((a, s, u), id)| record("workers", id, &worker(area(*a), DAYS[*s], DAYS[*u]))).collect();
+        records.extend(certificates.iter().enumerate().map(|(i, (w, level, issued, until))| {
+            let mut told = certificate(ids.get(*w).unwrap_or(&"w"), Assistant, DAYS[*issued], DAYS[*until]);
+            told.level = Some(*level);
+            record("certificates", &i.to_string(), &told)
+        }));
+        let counted = counted("person", &ids, &records);
+        for indicator in ["talent_total", "certified_total"] {
+            let mut sum = 0;
+            let mut per_day = BTreeMap::<String, i64>::new();
+            for (spot, amount) in counted.facts.iter().filter(|(spot, _)| spot.indicator == indicator) {
+                *per_day.entry(spot.day.clone()).or_default() += amount.value;
+            }
+            for (day, change) in per_day {
+                sum += change;
+                prop_assert!((0..=1).contains(&sum), "{} {} {}", indicator, day, sum);
+            }
+        }
+        records.reverse();
+        prop_assert_eq!(super::count(catalogue().unwrap(), "person", &ids.map(|id| name("workers", id)).into(), &records), counted);
+    }
+}
+
+#[test]
+fn what_has_no_area_or_no_day_is_listed() {
+    let trouble = |records: &[Record]| counted("agency", &["a"], records).problems.into_iter().next().unwrap().trouble;
+    assert_eq!(trouble(&[record("agencies", "a", &agency("", "2015-03-01"))]), Trouble::Nowhere);
+    assert_eq!(trouble(&[record("agencies", "a", &agency("640104", "2015"))]), Trouble::NotADay("founded_on".into()));
+    let mut closed = agency("640104", "2015-03-01");
+    closed.closed_on = text("2014-01-01");
+    assert_eq!(trouble(&[record("agencies", "a", &closed)]), Trouble::OutOfOrder);
+    let unreadable = Record::new("nodes/64/agencies/a".parse().unwrap(), vec![0x0b].into(), None);
+    assert_eq!(trouble(&[unreadable]), Trouble::Unreadable);
+}

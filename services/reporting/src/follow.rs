@@ -1,0 +1,258 @@
+//! What a followed entry means here: the subjects it touches are counted again, and what changed is added to the
+//! tallies, in the commit that moves the cursor. The order of entries does not matter and repetition does nothing,
+//! for a subject is always counted from the newest version of all its records.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prost::Message;
+use qianshou_kernel::{
+    clock::{day_of, format_day, parse_day},
+    error::Result,
+    follow::Follower,
+    ledger::{Content, Ledger, Stored},
+};
+use qianshou_proto::{common::v1::EndReason, registry::v1::Division};
+use time::Date;
+
+use crate::{
+    domain::{
+        catalogue::Catalogue,
+        division::{self, Listed},
+        facts::{self, Counted},
+        record::Record,
+        tally::{Amount, Facts, Spot},
+    },
+    store::{Change, Store},
+};
+
+/// Follows the ledger and keeps the tallies.
+#[derive(Clone)]
+pub(crate) struct Follow {
+    ledger: Ledger,
+    store: Store,
+    catalogue: &'static Catalogue,
+    kinds: Vec<&'static str>,
+}
+
+/// A record by name; `None`: it contributes nothing.
+type Newest = BTreeMap<String, Option<Record>>;
+
+impl Follower for Follow {
+    const NAME: &'static str = "reporting";
+
+    fn kinds(&self) -> &[&'static str] {
+        &self.kinds
+    }
+
+    async fn apply(&self, entries: Vec<Stored>, from: u64, to: u64) -> Result<()> {
+        let change = self.change(entries).await?;
+        if !self.store.save(&Ledger::move_cursor(Self::NAME, from, to), change).await? {
+            tracing::debug!(from, to, "another process counted these entries");
+        }
+        Ok(())
+    }
+}
+
+impl Follow {
+    pub fn new(ledger: Ledger, store: Store, catalogue: &'static Catalogue) -> Self {
+        let kinds = catalogue.kinds().chain([division::KIND]).collect();
+        Self { ledger, store, catalogue, kinds }
+    }
+
+    /// What entries change. Read outside the transaction that saves it: if anything was followed meanwhile, the
+    /// cursor has moved and nothing is saved.
+    async fn change(&self, entries: Vec<Stored>) -> Result<Change> {
+        let mut changed = self.newest(entries).await?;
+        let listed: Vec<String> = changed.keys().filter(|name| is_division(name)).cloned().collect();
+        let divisions =
+            listed.into_iter().map(|name| (name.clone(), changed.remove(&name).flatten().and_then(|r| listed_by(&r))));
+        let divisions = divisions.collect();
+
+        let (members, roots, groups) = self.group(&changed).await?;
+        let records = self.belonging(&members, &groups, changed).await?;
+        let before = self.store.facts_by_subject(&list(groups.keys())).await?;
+        let mut difference = Facts::default();
+        let mut subjects = BTreeMap::new();
+        for (subject, roots) in groups {
+            let counted = self.count(&roots, &records);
+            let nothing = Facts::default();
+            difference.add_all(&counted.facts.since(before.get(&subject).unwrap_or(&nothing)));
+            subjects.insert(subject, counted);
+        }
+        Ok(Change { members, roots, subjects, difference, divisions })
+    }
+
+    /// Where the changed records belong, which subjects that touches, before or after, and the roots that make each
+    /// of these.
+    async fn group(&self, changed: &Newest) -> Result<(Sets, BTreeMap<String, String>, Sets)> {
+        let roots_of =
+            |record: &Option<Record>| record.as_ref().map(|record| self.catalogue.roots(record)).unwrap_or_default();
+        let members: Sets = changed.iter().map(|(name, record)| (name.clone(), roots_of(record))).collect();
+        let was = self.store.roots_by_member(&list(changed.keys())).await?;
+        let touched: BTreeSet<&String> = members.values().flatten().chain(was.values().flatten()).collect();
+
+        let before = self.store.subject_by_root(&list(touched.iter().copied())).await?;
+        let subject_of = |root: &String| match changed.get(root) {
+            Some(record) => self.catalogue.subject_name(root, record.as_ref()),
+            None => before.get(root).cloned().unwrap_or_else(|| root.clone()),
+        };
+        let roots: BTreeMap<String, String> =
+            touched.into_iter().map(|root| (root.clone(), subject_of(root))).collect();
+        let affected: BTreeSet<&String> = before.values().chain(roots.values()).collect();
+        let mut groups = self.store.roots_by_subject(&list(affected)).await?;
+        for (root, subject) in &roots {
+            if let Some(group) = before.get(root).and_then(|subject| groups.get_mut(subject)) {
+                group.remove(root);
+            }
+            groups.entry(subject.clone()).or_default().insert(root.clone());
+        }
+        Ok((members, roots, groups))
+    }
+
+    /// The records that belong to the roots of these subjects, by root.
+    async fn belonging(&self, members: &Sets, groups: &Sets, changed: Newest) -> Result<BTreeMap<String, Vec<Record>>> {
+        let mut names = self.store.members_by_root(&list(groups.values().flatten())).await?;
+        names.values_mut().for_each(|names| names.retain(|name| !members.contains_key(name)));
+        let others: BTreeSet<&String> = names.values().flatten().collect();
+        let others = self.ledger.find(&list(others)).await?;
+        let others = self.newest(others.into_values().collect()).await?;
+        for (name, roots) in members {
+            for root in roots {
+                names.entry(root.clone()).or_default().insert(name.clone());
+            }
+        }
+        let record = |name: &String| changed.get(name).or_else(|| others.get(name)).cloned().flatten();
+        Ok(names.iter().map(|(root, names)| (root.clone(), names.iter().filter_map(record).collect())).collect())
+    }
+
+    fn count(&self, roots: &BTreeSet<String>, records: &BTreeMap<String, Vec<Record>>) -> Counted {
+        let key = roots.iter().find_map(|root| self.catalogue.key_of_root(root));
+        let records: Vec<Record> = roots.iter().filter_map(|root| records.get(root)).flatten().cloned().collect();
+        key.map(|key| facts::count(self.catalogue, key, roots, &records)).unwrap_or_default()
+    }
+
+    /// What records contribute by their newest entries. What was deleted contributes nothing; what ended otherwise
+    /// contributes by its last payload, up to the day of its end.
+    async fn newest(&self, entries: Vec<Stored>) -> Result<Newest> {
+        let mut newest = Newest::new();
+        let mut open: Vec<(Stored, Option<Date>)> = entries.into_iter().map(|entry| (entry, None)).collect();
+        while !open.is_empty() {
+            let mut before = BTreeMap::new();
+            for (entry, cut) in open.drain(..) {
+                let name = entry.name.to_string();
+                match (entry.content, entry.previous) {
+                    (Content::Put { payload, .. }, _) => {
+                        newest.insert(name, Some(Record::new(entry.name, payload, cut)));
+                    }
+                    (Content::End(end), Some(previous)) if end.reason != i32::from(EndReason::Deleted) => {
+                        let on = parse_day(&end.on).unwrap_or_else(|| day_of(entry.written_at_ms));
+                        newest.insert(name, None);
+                        before.insert(previous, cut.into_iter().chain([on]).min());
+                    }
+                    (Content::End(_), _) => drop(newest.insert(name, None)),
+                }
+            }
+            let positions: Vec<u64> = before.keys().copied().collect();
+            for entry in self.ledger.entries_at(&positions).await? {
+                let cut = before.get(&entry.position).copied().flatten();
+                open.push((entry, cut));
+            }
+        }
+        Ok(newest)
+    }
+
+    /// Counts everything from the ledger, without the tables, and compares.
+    pub async fn recount(&self) -> Result<Recount> {
+        let records = self.everything().await?;
+        let mut groups = Sets::new();
+        let mut members: BTreeMap<String, Vec<Record>> = BTreeMap::new();
+        for record in records.values() {
+            for root in self.catalogue.roots(record) {
+                let subject = self.catalogue.subject_name(&root, records.get(&root));
+                groups.entry(subject).or_default().insert(root.clone());
+                members.entry(root).or_default().push(record.clone());
+            }
+        }
+        let mut facts = Facts::default();
+        for roots in groups.values() {
+            facts.add_all(&self.count(roots, &members).facts);
+        }
+        let (counted, expected) = (self.store.tallies().await?, facts.tallies());
+        let mut differences = compare(&expected.days, &counted.days);
+        differences.extend(compare(&expected.months, &counted.months));
+        Ok(Recount { subjects: groups.len(), facts: facts.len(), differences })
+    }
+
+    async fn everything(&self) -> Result<BTreeMap<String, Record>> {
+        let kinds: Vec<&str> = self.kinds.iter().copied().filter(|kind| *kind != division::KIND).collect();
+        let mut records = BTreeMap::new();
+        let mut position = 0;
+        loop {
+            let entries = self.ledger.after(position, &kinds, Self::BATCH).await?;
+            let Some(last) = entries.last() else { return Ok(records) };
+            position = last.position;
+            for (name, record) in self.newest(entries).await? {
+                // A record that changed meanwhile comes again, further on.
+                match record {
+                    Some(record) => drop(records.insert(name, record)),
+                    None => drop(records.remove(&name)),
+                }
+            }
+        }
+    }
+}
+
+/// What counting everything again found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recount {
+    /// Subjects that were counted.
+    pub subjects: usize,
+    /// Dated facts that they contribute.
+    pub facts: usize,
+    /// Where the tallies say something else; empty: they are right.
+    pub differences: Vec<Difference>,
+}
+
+/// A tally that is not what the ledger says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Which; the day is a month for a monthly tally.
+    pub spot: Spot,
+    /// What the ledger says.
+    pub expected: Amount,
+    /// What was tallied.
+    pub tallied: Amount,
+}
+
+fn compare(expected: &BTreeMap<Spot, Amount>, tallied: &BTreeMap<Spot, Amount>) -> Vec<Difference> {
+    let spots: BTreeSet<&Spot> = expected.keys().chain(tallied.keys()).collect();
+    let of = |sums: &BTreeMap<Spot, Amount>, spot: &Spot| sums.get(spot).copied().unwrap_or_default();
+    let differences = spots.into_iter().map(|spot| (spot, of(expected, spot), of(tallied, spot)));
+    let differences = differences.filter(|(_, expected, tallied)| expected != tallied);
+    differences.map(|(spot, expected, tallied)| Difference { spot: spot.clone(), expected, tallied }).collect()
+}
+
+type Sets = BTreeMap<String, BTreeSet<String>>;
+
+fn list<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    names.into_iter().cloned().collect()
+}
+
+/// The kind in a name that the ledger holds: `nodes/64/KIND/ID`.
+fn kind_of(name: &str) -> Option<&str> {
+    name.split('/').nth(2)
+}
+
+fn is_division(name: &str) -> bool {
+    kind_of(name) == Some(division::KIND)
+}
+
+fn listed_by(record: &Record) -> Option<Listed> {
+    let division = Division::decode(record.payload().clone()).ok()?;
+    Listed::of(&division, record.cut().map(format_day))
+}
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

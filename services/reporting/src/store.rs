@@ -1,0 +1,277 @@
+//! This house's own tables, and every statement on them. Writing is one function, [`Store::save`]: what entries mean
+//! and the cursor that says so are one commit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use qianshou_kernel::{
+    binds,
+    db::{Db, Row, Statement, Tx, Value},
+    error::Result,
+    id::Area,
+};
+
+use crate::domain::{
+    division::{Listed, is_official},
+    facts::{Counted, Problem},
+    period::Window,
+    tally::{Amount, Facts, Spot, Tallies},
+};
+
+/// What a batch of entries changes.
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    /// The roots each of these records belongs to, all of them.
+    pub members: BTreeMap<String, BTreeSet<String>>,
+    /// The subject each of these roots makes.
+    pub roots: BTreeMap<String, String>,
+    /// What each of these subjects contributes now.
+    pub subjects: BTreeMap<String, Counted>,
+    /// What has to be added to the tallies for that.
+    pub difference: Facts,
+    /// What each of these records lists; `None`: nothing.
+    pub divisions: BTreeMap<String, Option<Listed>>,
+}
+
+/// One page of problems begins after this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProblemKey {
+    pub record: String,
+    pub indicator: String,
+    pub subject: String,
+}
+
+/// A problem as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listing {
+    pub key: ProblemKey,
+    pub reason_zh: String,
+    pub reason_en: String,
+}
+
+/// The tables.
+#[derive(Clone, Debug)]
+pub(crate) struct Store(Db);
+
+type Sets = BTreeMap<String, BTreeSet<String>>;
+
+impl Store {
+    pub fn new(db: Db) -> Self {
+        Self(db)
+    }
+
+    /// The roots that records belong to, as last followed.
+    pub async fn roots_by_member(&self, names: &[String]) -> Result<Sets> {
+        sets(self.0.fetch_in("SELECT name, root FROM reporting_members WHERE name IN ({})", &[], names).await?)
+    }
+
+    /// The records that belong to roots, as last followed.
+    pub async fn members_by_root(&self, roots: &[String]) -> Result<Sets> {
+        sets(self.0.fetch_in("SELECT root, name FROM reporting_members WHERE root IN ({})", &[], roots).await?)
+    }
+
+    /// The subjects that roots make, as last followed.
+    pub async fn subject_by_root(&self, roots: &[String]) -> Result<BTreeMap<String, String>> {
+        let rows = self.0.fetch_in("SELECT root, subject FROM reporting_roots WHERE root IN ({})", &[], roots).await?;
+        rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?))).collect()
+    }
+
+    /// The roots that make subjects, as last followed.
+    pub async fn roots_by_subject(&self, subjects: &[String]) -> Result<Sets> {
+        sets(self.0.fetch_in("SELECT subject, root FROM reporting_roots WHERE subject IN ({})", &[], subjects).await?)
+    }
+
+    /// What subjects contribute, as last counted.
+    pub async fn facts_by_subject(&self, subjects: &[String]) -> Result<BTreeMap<String, Facts>> {
+        let rows = self
+            .0
+            .fetch_in("SELECT subject, facts FROM reporting_subjects WHERE subject IN ({})", &[], subjects)
+            .await?;
+        rows.iter().map(|row| Ok((row.text(0)?, Facts::decode(&row.text(1)?)?))).collect()
+    }
+
+    /// Saves a change and moves the cursor, in one commit. `false`: somebody else had moved it, and nothing was done.
+    pub async fn save(&self, cursor: &Statement, change: Change) -> Result<bool> {
+        let mut tx = self.0.begin().await?;
+        // First, for its row is the lock: a second process waits here and then finds that it was moved.
+        if !tx.run(cursor).await? {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        save_members(&mut tx, change.members, change.roots).await?;
+        save_subjects(&mut tx, change.subjects).await?;
+        let Tallies { days, months } = change.difference.tallies();
+        save_tallies(&mut tx, "reporting_days", "day", days).await?;
+        save_tallies(&mut tx, "reporting_months", "month", months).await?;
+        save_divisions(&mut tx, change.divisions).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// The sums of an indicator at an area over a window, for each combination of coordinates.
+    pub async fn sums(&self, indicator: &str, area: &Area, window: &Window) -> Result<Vec<(String, Amount)>> {
+        const SQL: &str = "SELECT dims, CAST(SUM(value) AS BIGINT), CAST(SUM(opening) AS BIGINT) FROM ( \
+             SELECT dims, value, opening FROM reporting_months \
+             WHERE indicator = $1 AND digits = $2 AND area = $3 AND month >= $4 AND month < $5 \
+             UNION ALL \
+             SELECT dims, value, opening FROM reporting_days \
+             WHERE indicator = $1 AND digits = $2 AND area = $3 AND day >= $6 AND day <= $7) t \
+             GROUP BY dims ORDER BY dims";
+        let Window { month_from, month_until, day_from, day_to } = window;
+        let binds = binds![indicator, digits(area), area.as_str(), month_from, month_until, day_from, day_to];
+        let rows = self.0.fetch(SQL, binds).await?;
+        rows.iter().map(|row| Ok((row.text(0)?, Amount { value: row.int(1)?, opening: row.int(2)? }))).collect()
+    }
+
+    /// How many official divisions of so many digits in an area, listed on a day, have a stock of their own in a
+    /// window; and how many there are.
+    pub async fn covered(
+        &self,
+        stock: &str,
+        area: &Area,
+        digits: usize,
+        window: &Window,
+        listed_on: &str,
+    ) -> Result<(i64, i64)> {
+        const SQL: &str = "SELECT COUNT(DISTINCT t.area), COUNT(DISTINCT d.code) FROM reporting_divisions d LEFT JOIN ( \
+             SELECT area FROM ( \
+             SELECT area, value FROM reporting_months \
+             WHERE indicator = $1 AND digits = $2 AND area >= $3 AND area < $4 AND month >= $5 AND month < $6 \
+             UNION ALL \
+             SELECT area, value FROM reporting_days \
+             WHERE indicator = $1 AND digits = $2 AND area >= $3 AND area < $4 AND day >= $7 AND day <= $8) u \
+             GROUP BY area HAVING SUM(value) > 0) t ON t.area = d.code \
+             WHERE d.digits = $2 AND d.code >= $3 AND d.code < $4 AND d.official = TRUE \
+             AND d.valid_from <= $9 AND d.valid_to > $9";
+        let (from, until) = bounds(area);
+        let Window { month_from, month_until, day_from, day_to } = window;
+        let digits = i64::try_from(digits).unwrap_or(0);
+        let binds = binds![stock, digits, from, until, month_from, month_until, day_from, day_to, listed_on];
+        let row = self.0.fetch_one(SQL, binds).await?;
+        row.map_or(Ok((0, 0)), |row| Ok((row.int(0)?, row.int(1)?)))
+    }
+
+    /// Whether the list of divisions or any tally knows an area.
+    pub async fn knows(&self, area: &Area, indicators: &[String]) -> Result<bool> {
+        const LISTED: &str = "SELECT 1 FROM reporting_divisions WHERE digits = $1 AND code = $2 LIMIT 1";
+        const TALLIED: &str =
+            "SELECT 1 FROM reporting_months WHERE digits = $1 AND area = $2 AND indicator IN ({}) LIMIT 1";
+        let binds = binds![digits(area), area.as_str()];
+        let listed = !self.0.fetch(LISTED, binds.clone()).await?.is_empty();
+        Ok(listed || !self.0.fetch_in(TALLIED, &binds, indicators).await?.is_empty())
+    }
+
+    /// What is not counted, in the order of its keys; `within`: only what lies in that area.
+    pub async fn problems(&self, within: Option<&Area>, after: &ProblemKey, limit: usize) -> Result<Vec<Listing>> {
+        const SQL: &str = "SELECT record, indicator, subject, reason_zh, reason_en FROM reporting_problems \
+             WHERE (record, indicator, subject) > ($1, $2, $3) AND ($4 = '' OR (area >= $4 AND area < $5)) \
+             ORDER BY record, indicator, subject LIMIT $6";
+        let (from, until) = within.map(bounds).unwrap_or_default();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let binds = binds![&after.record, &after.indicator, &after.subject, from, until, limit];
+        self.0.fetch(SQL, binds).await?.iter().map(listing).collect()
+    }
+
+    /// Every tally that is not zero.
+    pub async fn tallies(&self) -> Result<Tallies> {
+        const DAYS: &str =
+            "SELECT indicator, area, dims, day, value, opening FROM reporting_days WHERE value <> 0 OR opening <> 0";
+        const MONTHS: &str = "SELECT indicator, area, dims, month, value, opening FROM reporting_months WHERE value <> 0 OR opening <> 0";
+        let read = |row: &Row| {
+            let spot = Spot { indicator: row.text(0)?, area: row.text(1)?, dims: row.text(2)?, day: row.text(3)? };
+            Ok((spot, Amount { value: row.int(4)?, opening: row.int(5)? }))
+        };
+        let days = self.0.fetch(DAYS, vec![]).await?.iter().map(read).collect::<Result<_>>()?;
+        let months = self.0.fetch(MONTHS, vec![]).await?.iter().map(read).collect::<Result<_>>()?;
+        Ok(Tallies { days, months })
+    }
+}
+
+async fn save_members(tx: &mut Tx, members: Sets, roots: BTreeMap<String, String>) -> Result<()> {
+    let names: Vec<String> = members.keys().cloned().collect();
+    tx.execute_in("DELETE FROM reporting_members WHERE name IN ({})", &[], &names).await?;
+    let rows = members.iter().flat_map(|(name, roots)| roots.iter().map(move |root| binds![name, root]));
+    tx.insert("reporting_members", "name, root", "", rows.collect()).await?;
+    let upsert = "ON CONFLICT (root) DO UPDATE SET subject = excluded.subject";
+    let rows = roots.iter().map(|(root, subject)| binds![root, subject]).collect();
+    tx.insert("reporting_roots", "root, subject", upsert, rows).await
+}
+
+async fn save_subjects(tx: &mut Tx, subjects: BTreeMap<String, Counted>) -> Result<()> {
+    let names: Vec<String> = subjects.keys().cloned().collect();
+    tx.execute_in("DELETE FROM reporting_problems WHERE subject IN ({})", &[], &names).await?;
+    let problems = subjects
+        .iter()
+        .flat_map(|(subject, counted)| counted.problems.iter().map(move |problem| row_of(subject, problem)));
+    let once = "ON CONFLICT (record, indicator, subject) DO NOTHING";
+    let columns = "record, indicator, subject, area, reason_zh, reason_en";
+    tx.insert("reporting_problems", columns, once, problems.collect()).await?;
+
+    let (none, some): (Vec<_>, Vec<_>) = subjects.into_iter().partition(|(_, counted)| counted.facts.is_empty());
+    let none: Vec<String> = none.into_iter().map(|(subject, _)| subject).collect();
+    tx.execute_in("DELETE FROM reporting_subjects WHERE subject IN ({})", &[], &none).await?;
+    let rows = some
+        .into_iter()
+        .map(|(subject, counted)| Ok(binds![subject, counted.facts.encode()?]))
+        .collect::<Result<_>>()?;
+    let upsert = "ON CONFLICT (subject) DO UPDATE SET facts = excluded.facts";
+    tx.insert("reporting_subjects", "subject, facts", upsert, rows).await
+}
+
+fn row_of(subject: &str, problem: &Problem) -> Vec<Value> {
+    let (zh, en) = problem.trouble.texts();
+    binds![&problem.record, &problem.indicator, subject, &problem.area, zh, en]
+}
+
+/// In the order of their keys, each once. Rows that become zero stay: they are few, and a sum does not mind them.
+async fn save_tallies(tx: &mut Tx, table: &str, period: &str, tallies: BTreeMap<Spot, Amount>) -> Result<()> {
+    let row = |(spot, amount): (Spot, Amount)| {
+        let digits = spot.area.len() as u64;
+        binds![spot.indicator, digits, spot.area, spot.day, spot.dims, amount.value, amount.opening]
+    };
+    let upsert = format!(
+        "ON CONFLICT (indicator, digits, area, {period}, dims) \
+         DO UPDATE SET value = {table}.value + excluded.value, opening = {table}.opening + excluded.opening"
+    );
+    let columns = format!("indicator, digits, area, {period}, dims, value, opening");
+    tx.insert(table, &columns, &upsert, tallies.into_iter().map(row).collect()).await
+}
+
+async fn save_divisions(tx: &mut Tx, divisions: BTreeMap<String, Option<Listed>>) -> Result<()> {
+    let gone: Vec<String> =
+        divisions.iter().filter(|(_, listed)| listed.is_none()).map(|(name, _)| name.clone()).collect();
+    tx.execute_in("DELETE FROM reporting_divisions WHERE name IN ({})", &[], &gone).await?;
+    let row = |(name, listed): (String, Option<Listed>)| {
+        let Listed { code, valid_from, valid_to } = listed?;
+        Some(binds![name, code.as_str(), digits(&code), is_official(&code), valid_from, valid_to])
+    };
+    let upsert = "ON CONFLICT (name) DO UPDATE SET code = excluded.code, digits = excluded.digits, official = excluded.official, \
+                  valid_from = excluded.valid_from, valid_to = excluded.valid_to";
+    let rows = divisions.into_iter().filter_map(row).collect();
+    tx.insert("reporting_divisions", "name, code, digits, official, valid_from, valid_to", upsert, rows).await
+}
+
+fn sets(rows: Vec<Row>) -> Result<Sets> {
+    let mut sets = Sets::new();
+    for row in rows {
+        sets.entry(row.text(0)?).or_default().insert(row.text(1)?);
+    }
+    Ok(sets)
+}
+
+fn listing(row: &Row) -> Result<Listing> {
+    let key = ProblemKey { record: row.text(0)?, indicator: row.text(1)?, subject: row.text(2)? };
+    Ok(Listing { key, reason_zh: row.text(3)?, reason_en: row.text(4)? })
+}
+
+/// Digits of a code. The nation's two are a level of their own by their text.
+fn digits(area: &Area) -> u64 {
+    area.as_str().len() as u64
+}
+
+/// The first code in an area and the first beyond it.
+fn bounds(area: &Area) -> (String, String) {
+    if area.as_str() == Area::NATION {
+        return ("0".to_owned(), "a".to_owned());
+    }
+    (area.as_str().to_owned(), area.after().unwrap_or_else(|| "a".to_owned()))
+}
