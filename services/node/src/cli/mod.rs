@@ -1,0 +1,140 @@
+//! The command line. Exit codes: 0 done; 1 refused or failed, with the reason and the next step on standard error; 2 usage;
+//! 3 some rows refused. Commands that talk to a node do so by its RPC API, as everybody else.
+
+mod local;
+mod remote;
+pub(crate) mod show;
+mod terms;
+
+pub(crate) use terms::clause;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use qianshou_kernel::{
+    error::{Error, Reason, Result},
+    line::Line,
+};
+
+/// Exchange between authorities that own their records (牵手).
+#[derive(Parser)]
+#[command(name = "qianshou", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Three nodes (Fujian 35, Ningxia 64, the nation 00), sample data, agreements, exchange, the national table.
+    Demo(crate::demo::Options),
+    /// Makes a node: configuration, keys, database. Prints the first administrator's token once.
+    Init(local::Init),
+    /// Serves a node; prints `ready https://…` when it does.
+    Serve(local::Serve),
+    /// Shows the configuration in force.
+    Config {
+        #[command(subcommand)]
+        command: local::ConfigCommand,
+    },
+    /// Adds a pseudonym domain's key to a node (stop it first).
+    Domain {
+        #[command(subcommand)]
+        command: local::DomainCommand,
+    },
+    /// Other nodes: their cards, added after comparing fingerprints.
+    Peer {
+        #[command(subcommand)]
+        command: remote::Peer,
+    },
+    /// Agreements: what crosses, to whom, for what.
+    Agreement {
+        #[command(subcommand)]
+        command: remote::Agreement,
+    },
+    /// Streams: what an agreement sends one way.
+    Stream {
+        #[command(subcommand)]
+        command: remote::Stream,
+    },
+    /// Entries that were set aside.
+    Quarantine {
+        #[command(subcommand)]
+        command: remote::Quarantine,
+    },
+    /// Tokens: who may call this node.
+    Token {
+        #[command(subcommand)]
+        command: remote::Token,
+    },
+    /// Indicators for an area at a date or over a period.
+    Table(remote::Table),
+}
+
+/// Which node to talk to.
+#[derive(Args, Clone)]
+pub(crate) struct Connection {
+    /// The node's address, as `serve` printed it.
+    #[arg(long, env = "QIANSHOU_NODE", global = true)]
+    node: Option<String>,
+    /// A token of that node.
+    #[arg(long, env = "QIANSHOU_TOKEN", hide_env_values = true, global = true)]
+    token: Option<String>,
+    /// The node's certificate authority file; `init` prints its path.
+    #[arg(long, env = "QIANSHOU_CA", global = true)]
+    ca: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+impl Connection {
+    fn line(&self) -> Result<Line> {
+        let missing = |flag: &str, variable: &str| Error::refused(flag, Reason::Required, variable);
+        let node = self.node.as_deref().ok_or_else(|| missing("--node (QIANSHOU_NODE)", ""))?;
+        let token = self.token.clone().ok_or_else(|| missing("--token (QIANSHOU_TOKEN)", ""))?;
+        let ca = self.ca.as_deref().ok_or_else(|| missing("--ca (QIANSHOU_CA)", ""))?;
+        let pem = std::fs::read(ca)
+            .map_err(|cause| Error::refused("--ca", Reason::NotFound, format!("{}: {cause}", ca.display())))?;
+        Line::to(node, &pem, Some(token))
+    }
+}
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    // Fails only where a provider stands already.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(cause) => {
+            eprintln!("qianshou: {cause}");
+            return ExitCode::from(1);
+        }
+    };
+    match runtime.block_on(dispatch(cli.command)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("qianshou: {error}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> Result<ExitCode, String> {
+    let text = |error: Error| error.to_string();
+    match command {
+        Command::Demo(options) => return crate::demo::run(options).await.map_err(text),
+        Command::Init(init) => init.run().await.map_err(text)?,
+        Command::Serve(serve) => serve.run().await.map_err(text)?,
+        Command::Config { command } => command.run().map_err(text)?,
+        Command::Domain { command } => command.run().map_err(text)?,
+        Command::Peer { command } => command.run().await?,
+        Command::Agreement { command } => command.run().await?,
+        Command::Stream { command } => command.run().await?,
+        Command::Quarantine { command } => command.run().await?,
+        Command::Token { command } => command.run().await?,
+        Command::Table(table) => table.run().await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

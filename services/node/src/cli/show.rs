@@ -1,0 +1,114 @@
+//! How answers look: protobuf JSON for programs, columns for people.
+
+use prost::Message;
+use prost_reflect::DynamicMessage;
+use qianshou_kernel::{clock::format_day, kind::descriptors};
+use qianshou_proto::reporting::v1::{Cell, cell};
+use serde_json::{Map, Value, json};
+
+/// A contract's message as protobuf JSON, with the field names of the contract.
+pub(crate) fn message(name: &str, message: &impl Message) -> Value {
+    let described = descriptors().get_message_by_name(name);
+    let dynamic = described.and_then(|d| DynamicMessage::decode(d, message.encode_to_vec().as_slice()).ok());
+    let options = prost_reflect::SerializeOptions::new().use_proto_field_name(true).stringify_64_bit_integers(false);
+    let shown = dynamic.and_then(|d| d.serialize_with_options(serde_json::value::Serializer, &options).ok());
+    shown.unwrap_or(Value::Null)
+}
+
+/// A cell as `table --json` shows it.
+pub(crate) fn cell(cell: &Cell) -> Value {
+    let mut shown = Map::new();
+    let mut put = |key: &str, value: Value| drop(shown.insert(key.to_owned(), value));
+    put("indicator", cell.indicator().into());
+    put("area", cell.area().into());
+    if let Some(at) = &cell.at {
+        put("at", at.as_str().into());
+    }
+    if let Some(period) = &cell.period {
+        put("period", period.as_str().into());
+    }
+    put("by", cell.by.iter().map(|d| (d.key().to_owned(), d.value().into())).collect::<Map<_, _>>().into());
+    let value = match &cell.value {
+        Some(cell::Value::Count(count)) => (*count).into(),
+        Some(cell::Value::Fen(fen)) => yuan(*fen).into(),
+        Some(cell::Value::Ratio(ratio)) => {
+            put("numerator", ratio.numerator().into());
+            put("denominator", ratio.denominator().into());
+            quotient(ratio.numerator(), ratio.denominator())
+        }
+        None => Value::Null,
+    };
+    put("value", value);
+    put("unit", short(cell.unit().as_str_name(), "UNIT_").into());
+    put("status", short(cell.status().as_str_name(), "CELL_STATUS_").to_lowercase().into());
+    if let Some(as_of) = &cell.as_of {
+        put("as_of", json!({"epoch": as_of.epoch(), "position": as_of.position(), "on_ms": as_of.on_ms()}));
+    }
+    if cell.opening.unwrap_or(0) != 0 {
+        put("opening", cell.opening().into());
+    }
+    if !cell.note().is_empty() {
+        put("note", cell.note().into());
+    }
+    shown.into()
+}
+
+fn short(name: &str, prefix: &str) -> String {
+    name.strip_prefix(prefix).unwrap_or(name).to_owned()
+}
+
+/// 分 as yuan: `7860000.00`.
+fn yuan(fen: i64) -> String {
+    format!("{}{}.{:02}", if fen < 0 { "-" } else { "" }, fen.unsigned_abs() / 100, fen.unsigned_abs() % 100)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown beside its exact numerator and denominator")]
+fn quotient(numerator: i64, denominator: i64) -> Value {
+    if denominator == 0 { Value::Null } else { json!(numerator as f64 / denominator as f64) }
+}
+
+/// Columns, aligned by what a terminal shows: a Chinese character is two wide.
+pub(crate) fn columns(head: &[&str], rows: &[Vec<String>]) -> String {
+    let wide = |text: &str| text.chars().map(|c| if (c as u32) < 0x1100 { 1 } else { 2 }).sum::<usize>();
+    let width = |i: usize| rows.iter().map(|row| wide(&row[i])).chain([wide(head[i])]).max().unwrap_or(0);
+    let line = |cells: Vec<&str>| {
+        let padded = cells.iter().enumerate().map(|(i, cell)| format!("{cell}{}", " ".repeat(width(i) - wide(cell))));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let mut text = vec![line(head.to_vec())];
+    text.extend(rows.iter().map(|row| line(row.iter().map(String::as_str).collect())));
+    text.join("\n")
+}
+
+/// An instant as the day it was in China.
+pub(crate) fn day(ms: i64) -> String {
+    if ms == 0 { String::new() } else { format_day(qianshou_kernel::clock::day_of(ms)) }
+}
+
+/// A table's cells in columns.
+pub(crate) fn cells(cells: &[Cell]) -> String {
+    let rows: Vec<Vec<String>> = cells
+        .iter()
+        .map(|cell| {
+            let by: Vec<String> = cell.by.iter().map(|d| format!("{}={}", d.key(), d.value())).collect();
+            let shown = self::cell(cell);
+            let value = match (&cell.value, &shown["value"]) {
+                (Some(cell::Value::Ratio(r)), _) => format!("{}/{}", r.numerator(), r.denominator()),
+                (_, Value::Null) => "–".to_owned(),
+                (_, value) => value.to_string().trim_matches('"').to_owned(),
+            };
+            let when = cell.at.clone().or_else(|| cell.period.clone()).unwrap_or_default();
+            let text = |key: &str| shown[key].as_str().unwrap_or_default().to_owned();
+            vec![
+                cell.indicator().to_owned(),
+                cell.area().to_owned(),
+                when,
+                by.join(" "),
+                value,
+                text("unit"),
+                text("status"),
+            ]
+        })
+        .collect();
+    columns(&["indicator", "area", "at", "by", "value", "unit", "status"], &rows)
+}

@@ -1,0 +1,7 @@
+//! `qianshou`: see [`qianshou::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    qianshou::cli::run()
+}

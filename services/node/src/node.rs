@@ -1,0 +1,261 @@
+//! One node: its houses wired to one ledger, and two doors, one for people and one for peers.
+//!
+//! Knows every house; no house knows it. The path: configuration → keys → database → ledger → houses → doors → drain.
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use qianshou_exchange::{Exchange, Ground};
+use qianshou_kernel::{
+    clock::Clock,
+    config::{Config, Loaded, ms},
+    db::Db,
+    error::{Error, Reason, Result},
+    follow::Feed,
+    id::{Area, Ids},
+    identity::{CachedTokens, NodeKeys, Role, StoredTokens, TokenDesk, card},
+    kind::{Kinds, Verbs},
+    ledger::{self, Ledger},
+    person::Secrets,
+    server::{self, Listener, PeerSet},
+};
+use qianshou_proto::{
+    exchange::v1::exchange_admin_service_server::SERVICE_NAME as EXCHANGE_ADMIN,
+    identity::v1::identity_service_server::{IdentityServiceServer, SERVICE_NAME as IDENTITY},
+    ledger::v1::ledger_service_server::{LedgerServiceServer, SERVICE_NAME as LEDGER},
+    registry::v1::registry_service_server::SERVICE_NAME as REGISTRY,
+    reporting::v1::reporting_service_server::SERVICE_NAME as REPORTING,
+};
+use qianshou_registry::Registry;
+use qianshou_reporting::Reporting;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::{codec::CompressionEncoding, service::Routes};
+
+/// An open node: its database stands at this binary's level, its doors are still shut.
+pub struct Node {
+    config: Config,
+    keys: Arc<NodeKeys>,
+    secrets: Arc<Secrets>,
+    ledger: Ledger,
+    tokens: StoredTokens,
+    ids: Ids,
+}
+
+/// A node that serves.
+pub struct Serving {
+    /// Where people call.
+    pub api: SocketAddr,
+    /// Where peers call.
+    pub peers: SocketAddr,
+    /// Its counting house, for whoever checks it.
+    pub reporting: Reporting,
+    doors: JoinSet<Result<()>>,
+    cancel: CancellationToken,
+}
+
+/// Makes a node's folder: configuration, keys, database. Answers the first administrator's token, which is shown once.
+pub async fn init(directory: &Path, province: &str, name: Option<&str>, database: Option<&str>) -> Result<String> {
+    let file = directory.join("node.toml");
+    if file.exists() {
+        return Err(Error::refused("DIR", Reason::Duplicate, file.display()));
+    }
+    let code = Area::parse(province).ok_or_else(|| Error::refused("--province", Reason::Malformed, "00, 35, 64 …"))?;
+    let name = name.map_or_else(|| authority_of(code.as_str()), str::to_owned);
+    let database = database.unwrap_or("sqlite:qianshou.db");
+    let quoted = |text: &str| toml_text(text);
+    let text = format!(
+        "# This node's own settings; everything else stands in the defaults: `qianshou config show --origin`.\n\
+         [node]\ncode = {}\nname = {}\n\n[database]\nurl = {}\n",
+        quoted(code.as_str()),
+        quoted(&name),
+        quoted(database)
+    );
+    std::fs::create_dir_all(directory)?;
+    let draft = directory.join("node.toml.draft");
+    std::fs::write(&draft, text)?;
+    let loaded = Config::load(&draft)?;
+    NodeKeys::create(&loaded.keys_directory(), code.as_str(), &loaded.config.api.names)?;
+    let node = Node::open(loaded, Clock::system(), None).await?;
+    let (_, secret) = node.tokens.create("init", Role::Administrator, &whole()).await?;
+    node.ledger.db().close().await;
+    // Last, so that a folder with a node.toml is a whole node.
+    std::fs::rename(&draft, &file)?;
+    Ok(secret)
+}
+
+fn toml_text(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn authority_of(code: &str) -> String {
+    if code == Area::NATION { "全国".to_owned() } else { format!("{code} 社会工作主管部门") }
+}
+
+fn whole() -> Area {
+    #[expect(clippy::expect_used, reason = "a constant")]
+    Area::parse(Area::NATION).expect("00 is an area")
+}
+
+impl Node {
+    /// Opens keys and database, brings the tables to this binary's level and puts the embedded divisions into the ledger.
+    /// `seed` makes ids repeatable, for tests.
+    pub async fn open(loaded: Loaded, clock: Clock, seed: Option<u64>) -> Result<Self> {
+        let keys = Arc::new(NodeKeys::open(&loaded.keys_directory())?);
+        let config = loaded.config;
+        if keys.node != config.node.code {
+            return Err(Error::refused("node.code", Reason::NotHome, &keys.node));
+        }
+        let db = Db::open(
+            &config.database.url,
+            &loaded.directory,
+            config.database.sqlite_readers,
+            config.database.postgres_connections,
+        )
+        .await?;
+        let migrations = [
+            ledger::MIGRATIONS,
+            qianshou_registry::MIGRATIONS,
+            qianshou_exchange::MIGRATIONS,
+            qianshou_reporting::MIGRATIONS,
+        ];
+        db.migrate(&migrations.concat()).await?;
+        let kinds = Arc::new(Kinds::new(qianshou_registry::domain::KINDS));
+        let limits = ledger::Limits {
+            group_max_commands: config.ledger.group_max_commands,
+            group_max_writes: config.ledger.group_max_records,
+            queue_max: config.ledger.queue_max_commands,
+            poll_ms: config.ledger.poll_ms,
+        };
+        let ledger = Ledger::open(db.clone(), &config.node.code, kinds, clock.clone(), limits).await?;
+        qianshou_registry::store::bootstrap(&ledger, &config.divisions.bootstrap_areas, |_| ()).await?;
+        let ids = seed.map_or_else(|| Ids::random(clock.clone()), |seed| Ids::seeded(clock.clone(), seed));
+        let secrets = Secrets::new(&keys.seal, &keys.blind).map_err(|e| Error::Broken(Box::new(e)))?;
+        let tokens = StoredTokens::new(db, clock, ids.clone());
+        Ok(Self { config, keys, secrets: Arc::new(secrets), ledger, tokens, ids })
+    }
+
+    /// A fresh administrator's token, for whoever holds the node's folder.
+    pub async fn administrator(&self, display_name: &str) -> Result<String> {
+        Ok(self.tokens.create(display_name, Role::Administrator, &whole()).await?.1)
+    }
+
+    /// The ledger, for whoever checks it.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The node's certificate authority, for callers to trust.
+    #[must_use]
+    pub fn ca_path(&self) -> &Path {
+        &self.keys.ca_path
+    }
+
+    fn verbs(&self) -> Verbs {
+        Verbs {
+            ledger: self.ledger.clone(),
+            ids: self.ids.clone(),
+            areas: Arc::new(qianshou_registry::store::List(self.ledger.db().clone())),
+            secrets: self.secrets.clone(),
+            batch_max_records: self.config.limits.batch_max_records,
+            list_page_records: self.config.limits.list_page_records,
+            list_page_max_records: self.config.limits.list_page_max_records,
+            text_max_chars: self.config.limits.text_max_chars,
+            patience: ms(self.config.ledger.wait_max_ms),
+        }
+    }
+
+    /// Opens both doors and starts the heartbeats.
+    pub async fn serve(self, shutdown: CancellationToken) -> Result<Serving> {
+        let config = &self.config;
+        let cancel = shutdown.child_token();
+        let cached = Arc::new(CachedTokens::new(Arc::new(self.tokens.clone()), &config.limits));
+        let peer_set = PeerSet::default();
+        let people = Listener::people(config.api.listen, &self.keys, cached.clone()).await?;
+        let peers = Listener::peers(config.peers.listen, &self.keys, peer_set.clone()).await?;
+        let (api_address, peer_address) = (people.address(), peers.address());
+
+        let reporting = Reporting::new(self.ledger.clone(), ms(config.ledger.wait_max_ms))?;
+        let advertised = if config.peers.address.is_empty() {
+            format!("https://{peer_address}")
+        } else {
+            config.peers.address.clone()
+        };
+        let exchange = Exchange::open(Ground {
+            ledger: self.ledger.clone(),
+            ids: self.ids.clone(),
+            keys: self.keys.clone(),
+            secrets: self.secrets.clone(),
+            peers: peer_set,
+            card: card(&self.keys, &config.node.name, &advertised),
+            config: config.exchange.clone(),
+            cancel: cancel.clone(),
+        })
+        .await?;
+
+        let largest = config.limits.message_max_bytes;
+        macro_rules! bounded {
+            ($service:expr) => {
+                $service
+                    .max_decoding_message_size(largest)
+                    .accept_compressed(CompressionEncoding::Zstd)
+                    .send_compressed(CompressionEncoding::Zstd)
+            };
+        }
+        let feed = Feed { ledger: self.ledger.clone(), cancel: cancel.clone() };
+        let desk = TokenDesk { tokens: self.tokens.clone(), cache: cached };
+        let routes = Routes::new(bounded!(Registry::new(self.verbs()).service()))
+            .add_service(bounded!(reporting.service()))
+            .add_service(bounded!(exchange.admin_service()))
+            .add_service(bounded!(LedgerServiceServer::new(feed)))
+            .add_service(bounded!(IdentityServiceServer::new(desk)));
+        let (routes, health) = server::with_health(server::with_reflection(routes)?);
+        for service in ["", REGISTRY, REPORTING, EXCHANGE_ADMIN, LEDGER, IDENTITY] {
+            health.set_service_status(service, tonic_health::ServingStatus::Serving).await;
+        }
+        let (peer_routes, _) = server::with_health(Routes::new(exchange.peer_service()));
+
+        exchange.start_tasks();
+        reporting.start(cancel.clone());
+        tokio::spawn(forget_requests(self.ledger.clone(), config.ledger.request_keep_days, cancel.clone()));
+        let mut doors = JoinSet::new();
+        let limits = config.limits.clone();
+        doors.spawn({
+            let (limits, cancel) = (limits.clone(), cancel.clone());
+            async move { server::serve(people, routes, &limits, cancel).await }
+        });
+        doors.spawn({
+            let cancel = cancel.clone();
+            async move { server::serve(peers, peer_routes, &limits, cancel).await }
+        });
+        tracing::info!(node = %config.node.code, api = %api_address, peers = %peer_address, "serving");
+        Ok(Serving { api: api_address, peers: peer_address, reporting, doors, cancel })
+    }
+}
+
+/// Once an hour, forgets answers that nobody will ask for again.
+async fn forget_requests(ledger: Ledger, keep_days: u32, cancel: CancellationToken) {
+    let mut beat = tokio::time::interval(Duration::from_secs(3600));
+    while cancel.run_until_cancelled(beat.tick()).await.is_some() {
+        let before = ledger.clock().now_ms() - i64::from(keep_days) * 86_400_000;
+        if let Err(error) = ledger.forget_requests(before).await {
+            tracing::warn!(%error, "old requests are still kept");
+        }
+    }
+}
+
+impl Serving {
+    /// Waits until the node has drained.
+    pub async fn finished(mut self) -> Result<()> {
+        while let Some(door) = self.doors.join_next().await {
+            door.map_err(|e| Error::Broken(Box::new(e)))??;
+        }
+        Ok(())
+    }
+
+    /// Drains and waits.
+    pub async fn stop(self) -> Result<()> {
+        self.cancel.cancel();
+        tokio::time::timeout(Duration::from_secs(60), self.finished()).await.map_err(|e| Error::Broken(Box::new(e)))?
+    }
+}
