@@ -1,0 +1,131 @@
+//! Every SQL statement of the sources is prepared on both databases. What is put together at run time is put together here with
+//! all that it can be put together with; a new kind of it fails until it is told here.
+
+use qianshou_kernel::db::Db;
+use qianshou_registry::domain::KINDS;
+use qianshou_tests::{World, source, stories};
+
+stories! {
+    every_statement_can_be_prepared
+}
+
+/// What a statement begins with.
+const VERBS: [&str; 7] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH ", "PRAGMA ", "SHOW "];
+/// How the statements of one database begin, and whether it is the shared one.
+const OF_ONE_DATABASE: [(&str, bool); 4] = [
+    ("PRAGMA synchronous", false),
+    ("SHOW synchronous_commit", true),
+    ("SHOW fsync", true),
+    ("SELECT CAST(pg_advisory_xact_lock", true),
+];
+/// Fewer would mean that the sources were not read.
+const STATEMENTS_AT_LEAST: usize = 70;
+
+async fn every_statement_can_be_prepared(world: World) {
+    let (db, _) = world.database("all").await;
+    let tables = tables(&db).await;
+    let (mut prepared, mut wrong) = (0, vec![]);
+    for literal in source::literals("services") {
+        for candidates in statements(literal.text.trim(), &tables, db.is_shared()) {
+            match first_that_holds(&db, &candidates).await {
+                Ok(()) => prepared += 1,
+                Err(error) => wrong.push(format!("{}: {error}: {}", literal.file.display(), literal.text)),
+            }
+        }
+    }
+    println!("{prepared} statements were prepared on {}", world.database);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(prepared >= STATEMENTS_AT_LEAST, "only {prepared} statements were found");
+}
+
+async fn first_that_holds(db: &Db, candidates: &[String]) -> Result<(), String> {
+    let mut refused = "fits no table".to_owned();
+    for sql in candidates {
+        match db.prepare(sql).await {
+            Ok(_) => return Ok(()),
+            Err(error) => refused = format!("{error} in {sql}"),
+        }
+    }
+    Err(refused)
+}
+
+/// The statements that a text can become, none if it is no SQL. Of each one's candidates one has to hold.
+fn statements(text: &str, tables: &[Table], shared: bool) -> Vec<Vec<String>> {
+    let heads = |table: &Table| {
+        text.strip_prefix(&table.name).is_some_and(|rest| rest.starts_with(" (") && rest.ends_with(')'))
+    };
+    if OF_ONE_DATABASE.iter().any(|(start, on_shared)| text.starts_with(start) && *on_shared != shared) {
+        vec![]
+    } else if text.starts_with("INSERT INTO {") {
+        // Rows in blocks: the tables, their columns and the clauses below are what it is made of.
+        vec![]
+    } else if text.starts_with("ON CONFLICT ") {
+        vec![tables.iter().flat_map(|table| with_clause(table, text)).collect()]
+    } else if tables.iter().any(heads) {
+        vec![vec![format!("INSERT INTO {text} VALUES ({})", places(1, text.split(',').count()))]]
+    } else if text.starts_with("SELECT {}, {} FROM {} t ") {
+        KINDS.iter().map(|kind| vec![page_of(kind.table)]).collect()
+    } else if !VERBS.iter().any(|verb| text.starts_with(verb)) {
+        vec![]
+    } else if text.contains("{table}") {
+        KINDS.iter().map(|kind| vec![with_list(&text.replace("{table}", kind.table))]).collect()
+    } else {
+        vec![vec![with_list(text)]]
+    }
+}
+
+/// A clause of an INSERT, in whichever of its forms this table takes.
+fn with_clause(table: &Table, clause: &str) -> Vec<String> {
+    let Table { name, columns } = table;
+    let insert = format!("INSERT INTO {name} ({}) VALUES ({})", columns.join(", "), places(1, columns.len()));
+    let sets = columns.iter().map(|column| format!("{column} = excluded.{column}")).collect::<Vec<_>>().join(", ");
+    let forms =
+        ["day", "month"].map(|period| clause.replace("{period}", period).replace("{table}", name).replace("{}", &sets));
+    forms.into_iter().map(|clause| format!("{insert} {clause}")).collect()
+}
+
+/// The kernel's lists, with every condition that they may have.
+fn page_of(table: &str) -> String {
+    format!(
+        "SELECT e.position, COALESCE(t.title, '') FROM {table} t JOIN entries e ON e.position = t.position \
+         WHERE t.area >= $1 AND t.area < $2 AND t.state = $3 AND LOWER(t.title) LIKE $4 ESCAPE '\\' \
+         AND (COALESCE(t.title, ''), t.name) > ($5, $6) ORDER BY COALESCE(t.title, '') ASC, t.name ASC LIMIT 101"
+    )
+}
+
+/// A statement with a list of three where its list stands.
+fn with_list(sql: &str) -> String {
+    let highest = sql
+        .split('$')
+        .skip(1)
+        .filter_map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok())
+        .max()
+        .unwrap_or(0);
+    let list = format!("({})", places(highest + 1, 3));
+    let filled = sql.replace("({{}})", &list).replace("({})", &list);
+    if filled.ends_with(" IN") { format!("{filled} {list}") } else { filled }
+}
+
+fn places(first: usize, count: usize) -> String {
+    (first..first + count).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ")
+}
+
+struct Table {
+    name: String,
+    columns: Vec<String>,
+}
+
+async fn tables(db: &Db) -> Vec<Table> {
+    let names = if db.is_shared() {
+        "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = 'public'"
+    } else {
+        "SELECT name FROM sqlite_master WHERE type = 'table'"
+    };
+    let mut tables = vec![];
+    for row in db.fetch(names, vec![]).await.unwrap() {
+        let name = row.text(0).unwrap();
+        let columns = db.prepare(&format!("SELECT * FROM {name}")).await.unwrap();
+        tables.push(Table { name, columns: columns.into_iter().map(|(column, _)| column).collect() });
+    }
+    tables
+}
