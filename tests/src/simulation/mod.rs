@@ -59,12 +59,12 @@ pub fn seed_of(first: u64, index: u64, histories: u64) -> u64 {
     if index == 0 {
         return first;
     }
-    let every = if histories < 1_000 { 2 } else { histories / 501 };
+    let every = (histories / 500).max(2);
     // SplitMix64, so that neighbours have nothing in common. Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators".
     let mut mixed = first.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((mixed ^ (mixed >> 31)) & BITS & !1) | u64::from(!index.is_multiple_of(every.max(1)))
+    ((mixed ^ (mixed >> 31)) & BITS & !1) | u64::from(index % every != 1)
 }
 
 /// Tells one history.

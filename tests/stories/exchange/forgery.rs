@@ -1,8 +1,11 @@
 //! A provider with the real keys that serves what it should not.
 
+use std::collections::BTreeSet;
+
 use prost::Message as _;
 use qianshou_kernel::identity::NodeKeys;
 use qianshou_proto::{
+    common::v1::Version,
     exchange::v1::{self as api, Page, PageEntry, PageHeader, QuarantineReason, RefusalReason, StreamState},
     registry::v1::Agency,
 };
@@ -11,6 +14,7 @@ use qianshou_tests::{
     forger::{Forger, Log, entry},
     sample, stories,
     treaty::{share, stream, terms},
+    world::DAY_MS,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -29,8 +33,9 @@ type Forgery = (&'static str, fn(&Log, Vec<PageEntry>) -> Page, RefusalReason);
 async fn nothing_can_be_forged(world: World) {
     let nation = world.node("00").await;
     let forger = Forger::open(&world, "35", &nation).await;
-    let mut log =
-        forger.agree(&nation, terms("35", "00", vec![share("agencies", "display_name division", "35")])).await;
+    let clauses = vec![share("agencies", "display_name division", "35")];
+    let terms = api::Terms { ends_on: Some("2024-06-30".into()), ..terms("35", "00", clauses) };
+    let mut log = forger.agree(&nation, terms).await;
     let mut call = forger.called().await;
     let first = log.next(agencies(0..3));
     let receipt = forger.page(&mut call, &first).await;
@@ -61,8 +66,19 @@ async fn nothing_can_be_forged(world: World) {
     // The next epoch is opened in all form; from then on a page of the old one is of another epoch.
     let old = Log { number: 2, digest: Sha256::digest(sound.header()).into(), ..log.clone() }.next(agencies(6..7));
     let next = Log { epoch: 2, number: 0, digest: [0; 32], ..log };
-    assert_eq!(forger.page(&mut call, &next.next(vec![])).await.refusal, None);
+    let opened = next.next(vec![]);
+    assert_eq!(forger.page(&mut call, &opened).await.refusal, None);
     assert_eq!(forger.page(&mut call, &old).await.refusal(), RefusalReason::Epoch);
+    // And a sound page is refused once the agreement is over.
+    world.clock.advance(60 * DAY_MS);
+    drop(call);
+    let mut call = forger.called().await;
+    let late = Log { number: 1, digest: Sha256::digest(opened.header()).into(), ..next }.next(agencies(6..7));
+    assert_eq!(forger.page(&mut call, &late).await.refusal(), RefusalReason::AgreementNotInForce);
+
+    let mut tried: BTreeSet<RefusalReason> = forgeries().into_iter().map(|(_, _, reason)| reason).collect();
+    tried.extend([RefusalReason::Unspecified, RefusalReason::AgreementNotInForce]);
+    assert!((0..14).all(|n| tried.contains(&RefusalReason::try_from(n).unwrap())), "every reason was given: {tried:?}");
 }
 
 fn forgeries() -> Vec<Forgery> {
@@ -262,6 +278,13 @@ async fn a_bad_entry_is_set_aside_alone(world: World) {
             QuarantineReason::Name,
         ),
         (PageEntry { home: Some("64".into()), ..agencies_("35", "x", &masked(4)) }, QuarantineReason::Name),
+        (
+            PageEntry {
+                version: Some(Version { epoch: Some(2), revision: Some(1) }),
+                ..agencies_("35", "x", &masked(4))
+            },
+            QuarantineReason::Stale,
+        ),
     ];
     let entries: Vec<PageEntry> =
         good.into_iter().chain(bad.iter().map(|(entry, _)| entry.clone())).chain(last).collect();
@@ -293,5 +316,5 @@ async fn a_bad_entry_is_set_aside_alone(world: World) {
     let next = log.next(agencies(5..6));
     assert_eq!(forger.page(&mut call, &next).await.applied(), 1, "the stream goes on");
     let stream = stream(&nation.admin, &log.stream).await.unwrap();
-    assert_eq!((stream.applied(), stream.quarantined(), stream.state()), (3, 11, StreamState::Running));
+    assert_eq!((stream.applied(), stream.quarantined(), stream.state()), (3, 12, StreamState::Running));
 }

@@ -41,7 +41,7 @@ pub struct Outbound {
     pub acked: u64,
     /// Pages made in all epochs.
     pub pages: u64,
-    /// Entries in them.
+    /// Entries in them, without those of pages that an epoch's end made void.
     pub entries: u64,
     /// Entries the consumer has committed.
     pub applied: u64,
@@ -99,6 +99,7 @@ impl Outbound {
             position: 0,
             snapshot: Some(ledger.position),
             acked: 0,
+            entries: self.applied + self.quarantined,
             state: StreamState::Running,
             refusal: None,
             ..self.clone()
@@ -412,6 +413,12 @@ impl Provider {
         let Some(Pending::Read { base, head }) = self.pending.take() else {
             return vec![];
         };
+        let newer = |source: &Source| source.name.home() == self.node && source.version.epoch > base.epoch;
+        if sources.iter().any(newer) {
+            // An epoch was declared since the head was looked at. Its records belong into its pages, so the head is asked again.
+            self.ledger = None;
+            return vec![];
+        }
         let advance = self.build(now, &base, head, sources, shown);
         if advance.page.is_none() && advance.from.epoch == base.epoch {
             // Nothing in scope: the position is remembered, and kept with the next page or at the next heartbeat.

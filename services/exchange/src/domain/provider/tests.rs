@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use prost::Message as _;
 use qianshou_kernel::{error::Reason, id::Name, identity::NodeKeys, ledger::End};
 use qianshou_proto::{
-    common::v1::EndReason,
+    common::v1::{EndReason, Version as WireVersion},
     exchange::v1::{Cursor, Idle, PageEntry, Quarantined, ReceiptBody, page_entry},
     registry::v1::Agency,
 };
@@ -302,6 +302,25 @@ fn a_consumer_that_is_ahead_stops_the_stream_until_a_new_epoch() {
 }
 
 #[test]
+fn what_is_written_in_a_new_epoch_waits_for_its_pages() {
+    let mut world = World::new();
+    world.put("a", "640104", "x");
+    world.look();
+    world.hello(0, 0);
+    world.acknowledge(1, 1);
+    world.acknowledge(1, 2);
+    // The head is looked at; then an epoch is declared and a record ends; only then are the records read.
+    let seen = LedgerHead { position: 2, ..world.head };
+    world.head.epoch = 2;
+    world.end("a");
+    world.give(in_force(), Input::Ledger(seen));
+    assert_eq!(world.entries(1).len(), 1, "at revision 0 of the old epoch the consumer would skip the end");
+    world.look();
+    let [end] = &world.entries(2)[..] else { panic!("the end is told in the new epoch") };
+    assert_eq!(end.version, Some(WireVersion { epoch: Some(2), revision: Some(2) }));
+}
+
+#[test]
 fn an_end_after_a_restore_is_still_told_with_its_reason() {
     let mut world = World::new();
     world.put("a", "640104", "x");
@@ -310,6 +329,7 @@ fn an_end_after_a_restore_is_still_told_with_its_reason() {
     world.head.epoch = 2;
     world.look();
     let told = world.entries(2);
+    assert_eq!(world.provider.row().entries, told.len() as u64, "what was never acknowledged is counted once");
     assert!(
         matches!(&told[0].content, Some(page_entry::Content::End(end)) if end.reason() == EndReason::Ended),
         "{told:?}"
