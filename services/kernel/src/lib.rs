@@ -21,6 +21,7 @@ pub mod line;
 pub mod mask;
 pub mod person;
 pub mod server;
+pub mod sheet;
 pub mod telemetry;
 pub mod wire;
 

@@ -23,6 +23,7 @@ pub use verbs::{Areas, Outcome, Verbs, Written, request_of};
 use crate::{
     db::Value,
     error::{Error, Reason, Result, Violation},
+    sheet::Sheet,
 };
 
 /// Everything the kernel has to know of a noun. Pure: no clock, no database.
@@ -39,6 +40,8 @@ pub trait Noun: Send + Sync + 'static {
     const HOME: Option<&'static str> = None;
     /// The field into which the exchange writes the person's pseudonym.
     const PERSON: Option<u32> = None;
+    /// What it looks like in a spreadsheet.
+    const SHEET: Option<&'static Sheet> = None;
 
     /// Brings every field into its one form and says what is wrong.
     fn check(record: &mut Self::Record, check: &mut Check);
@@ -149,6 +152,8 @@ pub struct Kind {
     pub home: Option<&'static str>,
     /// [`Noun::PERSON`]
     pub person: Option<u32>,
+    /// [`Noun::SHEET`]
+    pub sheet: Option<&'static Sheet>,
     index: fn(&[u8], Option<&str>) -> Result<Index, prost::DecodeError>,
 }
 
@@ -166,6 +171,7 @@ impl Kind {
             columns: N::COLUMNS,
             home: N::HOME,
             person: N::PERSON,
+            sheet: N::SHEET,
             index: index::<N>,
         }
     }
