@@ -11,8 +11,10 @@ use qianshou_kernel::{db::Migration, kind::Verbs};
 use qianshou_proto::registry::v1::registry_service_server::RegistryServiceServer;
 
 /// The registry's own tables.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { house: "registry", version: 1, sql: include_str!("migrations/1_registry.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { house: "registry", version: 1, sql: include_str!("migrations/1_registry.sql") },
+    Migration { house: "registry", version: 2, sql: include_str!("migrations/2_by_title.sql") },
+];
 
 /// The house.
 #[derive(Clone)]

@@ -7,7 +7,7 @@ use prost::Message as _;
 use qianshou_kernel::{error::Reason, kind::ListQuery};
 use qianshou_proto::{
     ledger::v1 as ledger,
-    registry::v1::{Agency, AgencyType, Station},
+    registry::v1::{Agency, AgencyType, Division, Station},
 };
 use qianshou_tests::{
     Database, World,
@@ -67,6 +67,18 @@ async fn lists_filter_and_order(world: World) {
         "{titles:?}"
     );
     refused(admin.list::<Agency>(ordered("colour")).await, Reason::UnknownField, "order_by");
+    let on = |at: &str| ListQuery { at: text(at), ..ListQuery::default() };
+    refused(admin.list::<Agency>(on("2023-06-30")).await, Reason::UnknownField, "at");
+    refused(admin.list::<Division>(on("2023-06-31")).await, Reason::Malformed, "at");
+    for (at, found) in [("2016-10-31", 22), ("2021-10-31", 22)] {
+        let counties =
+            admin.list_all::<Division>(ListQuery { area: text("64"), page_size: Some(1000), ..on(at) }).await;
+        assert_eq!(
+            counties.iter().filter(|d| d.code().len() == 6 && d.display_name() != "市辖区").count(),
+            found,
+            "{at}"
+        );
+    }
     refused(
         admin.list::<Agency>(ListQuery { area: text("6x"), ..ListQuery::default() }).await,
         Reason::Malformed,

@@ -1,13 +1,16 @@
 //! The rules every field shares: required, not too long, nothing invisible in it, a real day, a value of the list.
 
-use std::str::FromStr;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+};
 
 use time::Date;
 
 use crate::{
     clock::parse_day,
     error::{Reason, Violation},
-    id::Name,
+    id::{Area, Name},
 };
 
 /// Collects what is wrong with one record, while bringing its fields into their one form.
@@ -16,6 +19,10 @@ pub struct Check {
     pub violations: Vec<Violation>,
     /// Today in China.
     pub today: Date,
+    /// What is known of records that are referred to by key.
+    known: Option<BTreeMap<String, Option<Name>>>,
+    /// References by key that have to be looked up.
+    pub(crate) lookups: BTreeSet<String>,
     text_max_chars: usize,
 }
 
@@ -30,7 +37,12 @@ pub enum Days {
 
 impl Check {
     pub(crate) fn new(today: Date, text_max_chars: usize) -> Self {
-        Self { violations: vec![], today, text_max_chars }
+        Self { violations: vec![], today, known: None, lookups: BTreeSet::new(), text_max_chars }
+    }
+
+    /// The same check once the references by key have been looked up.
+    pub(crate) fn knowing(self, known: BTreeMap<String, Option<Name>>) -> Self {
+        Self { known: Some(known), ..self }
     }
 
     /// Says that something is wrong.
@@ -115,11 +127,31 @@ impl Check {
         }
     }
 
-    /// The name of a record of one kind.
+    /// Values of a closed list: in order, without repetitions.
+    pub fn choices<E: TryFrom<i32>>(&mut self, field: &str, values: &mut Vec<i32>) {
+        values.retain(|value| *value != 0);
+        values.sort_unstable();
+        values.dedup();
+        if values.iter().any(|value| E::try_from(*value).is_err()) {
+            self.refuse(field, Reason::NotInList, "enum");
+        }
+    }
+
+    /// The name of a record of one kind, or a [`Lookup`] of one, which its name takes the place of.
     pub fn reference(&mut self, field: &str, value: &mut Option<String>, kind: &str) {
         self.text(field, value);
-        if value.as_deref().is_some_and(|text| Name::from_str(text).map_or(true, |name| name.kind() != kind)) {
-            self.refuse(field, Reason::Malformed, format!("nodes/NODE/{kind}/ID"));
+        let Some(text) = value else { return };
+        if Name::from_str(text).is_ok_and(|name| name.kind() == kind) {
+            return;
+        }
+        if Lookup::parse(text).is_none_or(|lookup| lookup.kind != kind) {
+            return self.refuse(field, Reason::Malformed, format!("nodes/NODE/{kind}/ID, {kind}/KEY"));
+        }
+        match self.known.as_ref().map(|known| known.get(text)) {
+            None => drop(self.lookups.insert(text.clone())),
+            Some(Some(Some(name))) => *text = name.to_string(),
+            // The key itself may be a citizen number and is not repeated.
+            Some(_) => self.refuse(field, Reason::ReferenceNotFound, kind),
         }
     }
 
@@ -142,5 +174,26 @@ impl Check {
                 None
             }
         }
+    }
+}
+
+/// A record of this node by what is known of it outside: `agencies/91350100M000100Y43` by its natural key,
+/// `stations/640104012/兴庆区社工站` by its title at or below a division.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lookup<'a> {
+    pub(crate) kind: &'a str,
+    /// The division, where the key is a title.
+    pub(crate) place: Option<Area>,
+    pub(crate) key: &'a str,
+}
+
+impl<'a> Lookup<'a> {
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        let (kind, rest) = text.split_once('/').filter(|(kind, _)| *kind != "nodes")?;
+        let (place, key) = match rest.split_once('/') {
+            Some((place, key)) => (Some(Area::parse(place)?), key.trim()),
+            None => (None, rest.trim()),
+        };
+        (!key.is_empty()).then_some(Self { kind, place, key })
     }
 }

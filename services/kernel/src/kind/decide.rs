@@ -7,10 +7,14 @@ use bytes::Bytes;
 use prost::Message as _;
 use qianshou_proto::Resource as _;
 
-use super::{Index, Noun, Verbs, checked, read_etag};
+use super::{
+    Index, Noun, Verbs,
+    check::{Check, Lookup},
+    read_etag,
+};
 use crate::{
     error::{Error, Reason, Refusal, Result, Violation},
-    id::Name,
+    id::{Area, Name},
     identity::Caller,
     ledger::{Command, Content, Read, Stored, Version, Write, claim_key},
     mask, person,
@@ -58,9 +62,7 @@ impl Verbs {
     ) -> Result<Vec<Decided<N>>> {
         let mut drafts = proposals.into_iter().map(|p| self.draft(p)).collect::<Vec<_>>();
         self.find_named(&mut drafts).await?;
-        for draft in &mut drafts {
-            self.check(draft);
-        }
+        self.check(&mut drafts).await?;
         self.find_by_key(&mut drafts).await?;
         let referred = self.settle(&mut drafts).await?;
         let places: BTreeSet<String> = drafts.iter().filter_map(|d| d.index.area.clone()).collect();
@@ -124,9 +126,67 @@ impl Verbs {
         Ok(())
     }
 
-    fn check<N: Noun>(&self, draft: &mut Draft<N>) {
+    /// Brings every noun into its one form; those that refer to others by key are checked again once these are known.
+    async fn check<N: Noun>(&self, drafts: &mut [Draft<N>]) -> Result<()> {
+        let fresh = || Check::new(self.ledger.clock().today(), self.text_max_chars);
+        let mut checks = vec![];
+        for draft in drafts.iter_mut() {
+            let mut check = fresh();
+            N::check(&mut draft.noun, &mut check);
+            checks.push(check);
+        }
+        let lookups: BTreeSet<String> = checks.iter().flat_map(|check| check.lookups.iter().cloned()).collect();
+        let known = self.look_up(&lookups).await?;
+        for (draft, mut check) in drafts.iter_mut().zip(checks) {
+            if !check.lookups.is_empty() {
+                let here = check.lookups.iter().map(|text| (text.clone(), known.get(text).cloned())).collect();
+                check = fresh().knowing(here);
+                N::check(&mut draft.noun, &mut check);
+            }
+            self.checked(draft, check.violations);
+        }
+        Ok(())
+    }
+
+    /// The records that are referred to by key, as far as this node has them, one for each key.
+    async fn look_up(&self, lookups: &BTreeSet<String>) -> Result<BTreeMap<String, Name>> {
+        let mut keys = BTreeMap::new();
+        let mut names = BTreeMap::new();
+        for text in lookups {
+            let Some(lookup) = Lookup::parse(text) else { continue };
+            let Some(kind) = self.ledger.kinds().get(lookup.kind) else { continue };
+            match (&lookup.place, kind.key) {
+                (Some(place), _) => {
+                    if let Some(name) = self.titled(kind.table, place, lookup.key).await? {
+                        names.insert(text.clone(), name);
+                    }
+                }
+                (None, Some(field)) => {
+                    let code = lookup.key.to_ascii_uppercase();
+                    let blind = kind.person.map(|_| self.secrets.blind.index(kind.collection, &code));
+                    let value = blind.unwrap_or(code);
+                    keys.insert(text.clone(), claim_key(self.ledger.node(), kind.collection, field, &value));
+                }
+                (None, None) => {}
+            }
+        }
+        let holders = self.ledger.claimed(&keys.values().cloned().collect::<Vec<_>>()).await?;
+        names.extend(keys.into_iter().filter_map(|(text, key)| Some((text, holders.get(&key)?.clone()))));
+        Ok(names)
+    }
+
+    /// The one record with this title at or below a place; `None` where there are several.
+    async fn titled(&self, table: &str, place: &Area, title: &str) -> Result<Option<Name>> {
+        let sql =
+            format!("SELECT name FROM {table} WHERE title = $1 AND area >= $2 AND area < $3 ORDER BY name LIMIT 2");
+        let after = place.after().unwrap_or_else(|| ":".to_owned());
+        let rows = self.ledger.db().fetch(sql, crate::binds![title, place.as_str(), after]).await?;
+        let [row] = &rows[..] else { return Ok(None) };
+        row.text(0)?.parse().map(Some).map_err(|_| Error::broken("an index holds what is no name"))
+    }
+
+    fn checked<N: Noun>(&self, draft: &mut Draft<N>, mut found: Vec<Violation>) {
         let known = draft.current.as_ref().and_then(Stored::sealed);
-        let mut found = checked::<N>(&mut draft.noun, self.ledger.clock().today(), self.text_max_chars);
         draft.secret = N::take_secret(&mut draft.noun);
         match (&draft.secret, known) {
             (Some(secret), _) => draft.blind = Some(self.secrets.blind.index(N::COLLECTION, secret)),
@@ -185,7 +245,8 @@ impl Verbs {
         referred: &BTreeMap<String, Stored>,
         unknown: &BTreeSet<String>,
     ) -> Result<Decided<N>> {
-        for link in &draft.index.links {
+        // A key that was not found, or is none, has been told already, and is not repeated.
+        for link in draft.index.links.iter().filter(|link| link.target.parse::<Name>().is_ok()) {
             if referred.get(&link.target).and_then(Stored::payload).is_none() {
                 draft.violations.push(Violation::new(link.field, Reason::ReferenceNotFound, &link.target));
             }

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Noun, Verbs, verbs::answer_of};
 use crate::{
+    clock::{format_day, parse_day},
     db::Value,
     error::{Error, Reason, Result},
     id::Area,
@@ -31,6 +32,8 @@ pub struct ListQuery {
     pub order_by: Option<String>,
     /// Not before the ledger holds this position.
     pub min_position: Option<u64>,
+    /// Only what holds on this day.
+    pub at: Option<String>,
 }
 
 /// One page of a list.
@@ -78,6 +81,9 @@ impl Verbs {
         if let Some(state) = asked.state.filter(|s| !s.is_empty()) {
             query.and("t.state = ", state);
         }
+        if let Some(day) = asked.at.filter(|d| !d.is_empty()) {
+            query.on::<N>(&day)?;
+        }
         if let Some(text) = asked.query.filter(|q| !q.trim().is_empty()) {
             query.and_like(text.trim());
         }
@@ -101,7 +107,7 @@ impl Verbs {
 
 impl ListQuery {
     fn digest(&self, collection: &str) -> String {
-        let asked = (collection, &self.area, &self.state, &self.query, &self.order_by);
+        let asked = (collection, &self.area, &self.state, &self.query, &self.order_by, &self.at);
         let digest = Sha256::digest(format!("{asked:?}"));
         URL_SAFE_NO_PAD.encode(&digest[..12])
     }
@@ -158,6 +164,15 @@ impl Query {
         if let Some(last) = self.conditions.last_mut() {
             last.push_str(" ESCAPE '\\'");
         }
+    }
+
+    fn on<N: Noun>(&mut self, day: &str) -> Result<()> {
+        let (from, to) = N::SPAN.ok_or_else(|| Error::refused("at", Reason::UnknownField, N::COLLECTION))?;
+        let day = parse_day(day).ok_or_else(|| Error::refused("at", Reason::Malformed, "2023-06-30"))?;
+        self.binds.push(format_day(day).into());
+        let n = self.binds.len();
+        self.conditions.push(format!("(t.{from} IS NULL OR t.{from} <= ${n}) AND (t.{to} IS NULL OR t.{to} > ${n})"));
+        Ok(())
     }
 
     fn within(&mut self, area: &Area) {

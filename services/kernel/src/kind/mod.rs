@@ -17,12 +17,11 @@ use prost::Message as _;
 use prost_reflect::DescriptorPool;
 use qianshou_proto::Resource;
 pub use rpc::Batch;
-use time::Date;
 pub use verbs::{Areas, Outcome, Verbs, Written, request_of};
 
 use crate::{
     db::Value,
-    error::{Error, Reason, Result, Violation},
+    error::{Error, Reason, Result},
     sheet::Sheet,
 };
 
@@ -40,6 +39,10 @@ pub trait Noun: Send + Sync + 'static {
     const HOME: Option<&'static str> = None;
     /// The field into which the exchange writes the person's pseudonym.
     const PERSON: Option<u32> = None;
+    /// The field that is its whole natural key, a code: by it others may refer to it. Its values are in upper case.
+    const KEY: Option<&'static str> = None;
+    /// The columns with the first day it holds and the first day it no longer does.
+    const SPAN: Option<(&'static str, &'static str)> = None;
     /// What it looks like in a spreadsheet.
     const SHEET: Option<&'static Sheet> = None;
 
@@ -152,6 +155,8 @@ pub struct Kind {
     pub home: Option<&'static str>,
     /// [`Noun::PERSON`]
     pub person: Option<u32>,
+    /// [`Noun::KEY`]
+    pub key: Option<&'static str>,
     /// [`Noun::SHEET`]
     pub sheet: Option<&'static Sheet>,
     index: fn(&[u8], Option<&str>) -> Result<Index, prost::DecodeError>,
@@ -171,6 +176,7 @@ impl Kind {
             columns: N::COLUMNS,
             home: N::HOME,
             person: N::PERSON,
+            key: N::KEY,
             sheet: N::SHEET,
             index: index::<N>,
         }
@@ -216,13 +222,6 @@ pub fn descriptors() -> &'static DescriptorPool {
     static POOL: LazyLock<DescriptorPool> =
         LazyLock::new(|| DescriptorPool::decode(qianshou_proto::DESCRIPTOR_SET).expect("our own descriptor set"));
     &POOL
-}
-
-/// What a check may ask besides the record itself.
-pub(crate) fn checked<N: Noun>(record: &mut N::Record, today: Date, text_max_chars: usize) -> Vec<Violation> {
-    let mut check = Check::new(today, text_max_chars);
-    N::check(record, &mut check);
-    check.violations
 }
 
 /// An etag is a version as text.

@@ -13,6 +13,7 @@ impl Noun for Agencies {
 
     const COLLECTION: &'static str = "agencies";
     const TABLE: &'static str = "registry_agencies";
+    const KEY: Option<&'static str> = Some("uscc");
 
     fn check(agency: &mut Agency, check: &mut Check) {
         check.required_text("display_name", &mut agency.display_name);

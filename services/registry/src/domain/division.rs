@@ -17,6 +17,7 @@ impl Noun for Divisions {
     const COLLECTION: &'static str = "divisions";
     const TABLE: &'static str = "registry_divisions";
     const COLUMNS: &'static [&'static str] = &["valid_from", "valid_to"];
+    const SPAN: Option<(&'static str, &'static str)> = Some(("valid_from", "valid_to"));
     const HOME: Option<&'static str> = Some(Area::NATION);
 
     fn check(division: &mut Division, check: &mut Check) {

@@ -5,7 +5,7 @@ use qianshou_kernel::{
     error::Reason,
     kind::{Check, Days, Index, Noun},
 };
-use qianshou_proto::registry::v1::{Station, StationOrigin, StationStatus, StationType};
+use qianshou_proto::registry::v1::{SixHave, Station, StationOrigin, StationStatus, StationType};
 
 /// The noun.
 pub struct Stations;
@@ -36,13 +36,19 @@ impl Noun for Stations {
         check.reference("operator", &mut station.operator, Agencies::COLLECTION);
         check.texts("languages", &mut station.languages);
         check.text("brand", &mut station.brand);
+        check.choices::<SixHave>("six_haves", &mut station.six_haves);
+        check.text("demonstration_level", &mut station.demonstration_level);
+        check.text("demonstration_batch", &mut station.demonstration_batch);
+        check.text("ref", &mut station.r#ref);
     }
 
     fn index(station: &Station, _blind: Option<&str>) -> Index {
         let state = station.status().as_str_name().trim_start_matches("STATION_STATUS_");
         let kind = station.r#type.map(|t| t.to_string());
+        let mut key = vec![station.display_name.as_deref(), kind.as_deref(), station.division.as_deref()];
+        key.extend(station.r#ref.as_deref().map(Some));
         Index::new(&station.division, state, &station.display_name)
-            .claim("display_name", &[station.display_name.as_deref(), kind.as_deref(), station.division.as_deref()])
+            .claim("display_name", &key)
             .link("operator", &station.operator)
     }
 }

@@ -15,6 +15,7 @@ impl Noun for Workers {
     const COLLECTION: &'static str = "workers";
     const TABLE: &'static str = "registry_workers";
     const PERSON: Option<u32> = Some(14);
+    const KEY: Option<&'static str> = Some("id_number");
 
     fn check(worker: &mut Worker, check: &mut Check) {
         let today = check.today;

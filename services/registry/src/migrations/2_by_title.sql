@@ -1,0 +1,1 @@
+CREATE INDEX registry_stations_by_title ON registry_stations (title, area);
