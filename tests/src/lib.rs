@@ -18,6 +18,7 @@ pub mod refusal;
 pub mod sample;
 pub mod scan;
 pub mod simulation;
+pub mod snapshots;
 pub mod source;
 pub mod treaty;
 pub mod verbs;

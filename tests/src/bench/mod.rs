@@ -1,6 +1,7 @@
 //! What is measured, over real sockets, real TLS and real files, with the default configuration. A bench fills a world of its own, measures
 //! one thing in it, and answers figures.
 
+mod divisions;
 mod exchange;
 mod table;
 mod write;
@@ -62,7 +63,7 @@ pub const BENCHES: [(&str, Bench); 6] = [
     ("exchange", exchange::flow),
     ("change", exchange::change),
     ("table", table::table),
-    ("divisions", write::divisions),
+    ("divisions", divisions::divisions),
 ];
 
 /// A bench by its name.

@@ -1,12 +1,9 @@
-//! Writing: one by one, in batches, and the divisions of the country.
+//! Writing: one by one and in batches.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
-use qianshou_proto::{
-    common::v1::PutState,
-    registry::v1::{Division, Worker},
-};
+use qianshou_proto::{common::v1::PutState, registry::v1::Worker};
 
 use super::{Figure, forget_peak, peak, percentiles, rate, scaled};
 use crate::{
@@ -60,7 +57,7 @@ pub fn batch(database: Database, scale: f64) -> Vec<Figure> {
         let batches = scaled(20, scale);
         let mut figures = vec![];
         for (bench, expected) in [("batch-put", PutState::Created), ("batch-put-again", PutState::Unchanged)] {
-            let mut took = std::time::Duration::ZERO;
+            let mut took = Duration::ZERO;
             for batch in 0..batches {
                 let workers: Vec<Worker> = (batch * BATCH..(batch + 1) * BATCH).map(worker).collect();
                 let began = Instant::now();
@@ -75,52 +72,4 @@ pub fn batch(database: Database, scale: f64) -> Vec<Figure> {
     });
     figures.push(peak("batch-put", database));
     figures
-}
-
-/// As many divisions as the eight snapshots hold with their villages, put into an empty list.
-pub fn divisions(database: Database, scale: f64) -> Vec<Figure> {
-    const INTERVALS: u32 = 1_106_727;
-    const BATCH: usize = 10_000;
-    forget_peak();
-    let mut figures = measure(database, |world: World| async move {
-        let node = world.node("00").await;
-        let n = scaled(INTERVALS, scale);
-        let began = Instant::now();
-        let mut left = stream::iter(0..n).map(village).chunks(BATCH);
-        while let Some(batch) = left.next().await {
-            node.admin.put::<Division>(batch).await.unwrap();
-        }
-        let took = began.elapsed();
-        node.stop().await;
-        vec![
-            Figure {
-                bench: "divisions".into(),
-                database: Some(database),
-                value: took.as_secs_f64(),
-                unit: "s",
-                n: n.into(),
-            },
-            rate("divisions-rate", database, n.into(), took),
-        ]
-    });
-    figures.push(peak("divisions", database));
-    figures
-}
-
-/// A village that no list has: 31 provinces, 99 counties in each, 999 townships of 999 villages.
-fn village(n: u32) -> Division {
-    Division {
-        code: Some(format!(
-            "{:02}{:02}{:02}{:03}{:03}",
-            11 + n % 50,
-            n / 50 % 90 + 10,
-            n / 4_500 % 90 + 10,
-            n / 405_000 + 100,
-            n % 997 + 1
-        )),
-        display_name: Some(format!("第{n}村民委员会")),
-        valid_from: Some("2016-07-31".to_owned()),
-        valid_to: (n % 3 == 0).then(|| "2021-10-31".to_owned()),
-        ..Division::default()
-    }
 }
