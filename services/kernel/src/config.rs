@@ -33,6 +33,8 @@ pub struct Config {
     pub database: Database,
     pub api: Api,
     pub peers: Peers,
+    pub roles: Roles,
+    pub neighbours: Neighbours,
     pub keys: Keys,
     pub ledger: Ledger,
     pub limits: Limits,
@@ -74,6 +76,23 @@ pub struct Peers {
     pub listen: SocketAddr,
     /// Empty: derived from the bound port.
     pub address: String,
+}
+
+/// The houses of this process.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Roles {
+    /// Empty: all.
+    pub serve: Vec<String>,
+}
+
+/// The node's other processes, by house: `https://host:port`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Neighbours {
+    pub registry: Vec<String>,
+    pub exchange: Vec<String>,
+    pub reporting: Vec<String>,
 }
 
 /// Where the node's keys are.

@@ -4,7 +4,14 @@
 //! Never hides SQL, never decides anything: it carries texts and values to whichever database a node has, in blocks of
 //! rows, for a hop per row would cost more than the row.
 
-use std::{borrow::Cow, path::Path, str::FromStr, time::Duration};
+mod notices;
+
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use sqlx::{
     AssertSqlSafe, Column, Connection, Database, Executor, Row as _, TypeInfo,
@@ -191,13 +198,19 @@ pub struct Migration {
     pub sql: &'static str,
 }
 
+/// The file of a `sqlite:FILE` address; `None`: it is a server's.
+#[must_use]
+pub fn sqlite_file(url: &str, dir: &Path) -> Option<PathBuf> {
+    url.strip_prefix("sqlite:").map(|file| dir.join(file))
+}
+
 impl Db {
     /// Opens `sqlite:FILE` (relative to `dir`) or `postgres://…` and makes sure that a commit is on the disk when it
     /// says so.
     pub async fn open(url: &str, dir: &Path, readers: u32, connections: u32) -> Result<Self> {
-        if let Some(file) = url.strip_prefix("sqlite:") {
+        if let Some(file) = sqlite_file(url, dir) {
             let options = SqliteConnectOptions::new()
-                .filename(dir.join(file))
+                .filename(file)
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
@@ -275,10 +288,15 @@ impl Db {
         Ok(true)
     }
 
-    /// Brings every house's tables to this binary's level. Several processes may start at once.
+    /// Brings every house's tables to this binary's level. Several processes may start at once; where nothing is missing,
+    /// nothing is asked for that only the tables' owner may do.
     pub async fn migrate(&self, migrations: &[Migration]) -> Result<()> {
+        if self.is_migrated(migrations).await {
+            return Ok(());
+        }
         let mut tx = self.begin().await?;
         if self.is_shared() {
+            // Exclusive: it waits for what writes beside the ledger's writer, see `ledger::begin`.
             tx.fetch("SELECT CAST(pg_advisory_xact_lock(727727) AS TEXT)", vec![]).await?;
         }
         tx.execute(
@@ -299,6 +317,14 @@ impl Db {
             }
         }
         tx.commit().await
+    }
+
+    async fn is_migrated(&self, migrations: &[Migration]) -> bool {
+        let Ok(rows) = self.fetch("SELECT house, version FROM migrations", vec![]).await else { return false };
+        let done = |m: &Migration| {
+            rows.iter().any(|r| r.text(0).is_ok_and(|h| h == m.house) && r.int(1).is_ok_and(|v| v == m.version))
+        };
+        migrations.iter().all(done)
     }
 
     /// Asks the database to prepare a statement without running it, and answers its columns' names and types.

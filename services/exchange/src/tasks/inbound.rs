@@ -51,6 +51,8 @@ struct Pull {
 enum Ended {
     /// It is over; another is made.
     Over,
+    /// Another process of this node pulls the stream.
+    Elsewhere,
     /// The provider or the way to it refuses.
     Refused(Status),
     /// Our own machinery.
@@ -106,6 +108,12 @@ async fn call(house: &Arc<House>, held: &Held, card: &Card) -> bool {
     (pulling.connected, pulling.up_to_date) = (false, false);
     match ended {
         Ended::Over => {}
+        Ended::Elsewhere => {
+            // Nothing is wrong: it is looked at again with the next heartbeat, not ever more seldom.
+            house.hub.set_pulling(id, None);
+            tokio::time::sleep(ms(house.ground.config.heartbeat_ms)).await;
+            return true;
+        }
         Ended::Refused(status) => {
             tracing::debug!(stream = %id, provider = card.node(), code = ?status.code(), "a call to the provider has ended");
             if status.message().is_empty() {
@@ -151,7 +159,7 @@ impl Pull {
     async fn run(&mut self, card: &Card, requests: mpsc::Receiver<PullRequest>) -> Ended {
         match self.lease().await {
             Ok(true) => {}
-            Ok(false) => return Ended::Over,
+            Ok(false) => return Ended::Elsewhere,
             Err(error) => return Ended::Broken(error),
         }
         match self.pull(card, requests).await {

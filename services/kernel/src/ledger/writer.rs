@@ -4,9 +4,9 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
-use super::{Answer, CONTRACT_LEVEL, Command, Content, Limits, Rejection, Submission, overlay::Overlay, ring};
+use super::{Answer, CONTRACT_LEVEL, Command, Content, Limits, Rejection, Submission, bell::Bell, overlay::Overlay};
 use crate::{
     clock::Clock,
     db::Db,
@@ -43,7 +43,7 @@ pub(crate) async fn run(
     db: Db,
     node: Arc<str>,
     clock: Clock,
-    bell: watch::Sender<u64>,
+    bell: Bell,
     limits: Limits,
     mut submissions: mpsc::Receiver<Submission>,
 ) {
@@ -73,7 +73,9 @@ pub(crate) async fn run(
 /// Decides a command as the writer would, and writes nothing.
 pub(crate) async fn would(db: &Db, node: &str, now_ms: i64, prepared: &Prepared) -> Result<Answer> {
     let mut tx = db.begin().await?;
-    let answer = Overlay::load(&mut tx, node, now_ms, &[prepared]).await?.decide(prepared);
+    let mut overlay = Overlay::load(&mut tx, node, now_ms, &[prepared]).await?;
+    let level = overlay.contract;
+    let answer = if level == CONTRACT_LEVEL { overlay.decide(prepared) } else { Err(Rejection::ContractLevel(level)) };
     tx.rollback().await?;
     Ok(answer)
 }
@@ -102,7 +104,7 @@ struct Writer {
     db: Db,
     node: Arc<str>,
     clock: Clock,
-    bell: watch::Sender<u64>,
+    bell: Bell,
 }
 
 /// Why a group did not commit.
@@ -131,7 +133,7 @@ impl Writer {
             let commands: Vec<&Prepared> = part.iter().map(|i| &group[*i]).collect();
             match self.attempt(&commands).await {
                 Ok((given, position)) => {
-                    ring(&self.bell, position);
+                    self.bell.ring_everywhere(position);
                     for (i, answer) in part.into_iter().zip(given) {
                         answers[i] = Some(answer);
                     }

@@ -56,16 +56,24 @@ pub(super) struct Serve {
     /// The node's configuration.
     #[arg(long)]
     config: PathBuf,
+    /// Houses of this process: registry, exchange, reporting. The others are its neighbours' ([neighbours]); on PostgreSQL only.
+    #[arg(long, value_delimiter = ',')]
+    role: Vec<String>,
 }
 
 impl Serve {
     pub(super) async fn run(self) -> Result<()> {
-        let loaded = Config::load(&self.config)?;
+        let mut loaded = Config::load(&self.config)?;
+        if !self.role.is_empty() {
+            loaded.config.roles.serve = self.role;
+        }
         telemetry::init(&loaded.config.log.filter, loaded.config.log.format)?;
         let shutdown = shutdown_on_signal()?;
         let serving = Node::open(loaded, Clock::system(), None).await?.serve(shutdown).await?;
         println!("ready https://{}", serving.api);
-        println!("peers https://{}", serving.peers);
+        if let Some(peers) = serving.peers {
+            println!("peers https://{peers}");
+        }
         serving.finished().await
     }
 }
