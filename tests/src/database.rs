@@ -15,7 +15,7 @@ use tokio::runtime::Builder;
 use crate::environment;
 
 /// A kind of database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Database {
     /// A file in the node's folder.
     Sqlite,

@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+pub mod bench;
 pub mod crowd;
 pub mod database;
 pub mod forger;
@@ -17,6 +18,7 @@ pub mod refusal;
 pub mod sample;
 pub mod scan;
 pub mod simulation;
+pub mod snapshots;
 pub mod source;
 pub mod treaty;
 pub mod verbs;

@@ -86,6 +86,11 @@ impl Node {
         self.ledger.head().await.unwrap().position
     }
 
+    /// Up to which position of its ledger it has counted.
+    pub async fn counted(&self) -> u64 {
+        self.serving.reporting.position().await.unwrap()
+    }
+
     /// Asserts that every tally is what counting everything again gives.
     ///
     /// # Panics

@@ -45,8 +45,18 @@ pub struct World {
     pub database: Database,
     /// The clock of all its nodes; a story moves it.
     pub clock: Clock,
+    hands: Hands,
     folder: Arc<TempDir>,
     scratch: Arc<Scratch>,
+}
+
+/// How its nodes are set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hands {
+    /// Few divisions, small pages, short waits: for stories.
+    Quick,
+    /// As an authority has it: the defaults, for figures.
+    Usual,
 }
 
 /// Tells one story on one database, and clears everything away, however it ends.
@@ -54,19 +64,37 @@ pub struct World {
 /// # Panics
 /// As the story does, or if it takes too long.
 pub fn run<T, F: Future<Output = T>>(database: Database, story: impl FnOnce(World) -> F) -> T {
+    tell(database, Hands::Quick, Clock::fixed(TODAY_MS), DEADLINE, story)
+}
+
+/// The same with the default configuration, the system's clock, and an hour: what is measured.
+///
+/// # Panics
+/// As [`run`].
+pub fn measure<T, F: Future<Output = T>>(database: Database, story: impl FnOnce(World) -> F) -> T {
+    tell(database, Hands::Usual, Clock::system(), Duration::from_secs(3_600), story)
+}
+
+fn tell<T, F: Future<Output = T>>(
+    database: Database,
+    hands: Hands,
+    clock: Clock,
+    deadline: Duration,
+    story: impl FnOnce(World) -> F,
+) -> T {
     // Fails only where a provider stands already.
     drop(rustls::crypto::ring::default_provider().install_default());
     let scratch = Arc::new(Scratch::new(database));
     let folder = Arc::new(tempfile::tempdir().unwrap());
-    let world = World { database, clock: Clock::fixed(TODAY_MS), folder: folder.clone(), scratch: scratch.clone() };
+    let world = World { database, clock, hands, folder: folder.clone(), scratch: scratch.clone() };
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let told = catch_unwind(AssertUnwindSafe(|| {
-        runtime.block_on(async { tokio::time::timeout(DEADLINE, story(world)).await })
+        runtime.block_on(async { tokio::time::timeout(deadline, story(world)).await })
     }));
     runtime.shutdown_timeout(Duration::from_secs(10));
     scratch.clear();
     match told {
-        Ok(told) => told.unwrap_or_else(|_| panic!("the story is not over after {} s", DEADLINE.as_secs())),
+        Ok(told) => told.unwrap_or_else(|_| panic!("the story is not over after {} s", deadline.as_secs())),
         Err(panic) => resume_unwind(panic),
     }
 }
@@ -111,7 +139,7 @@ impl World {
         let file = folder.join("node.toml");
         if !file.exists() {
             let url = self.scratch.url(&folder).await;
-            std::fs::write(&file, settings(code, &url)).unwrap();
+            std::fs::write(&file, settings(self.hands, code, &url)).unwrap();
             let loaded = Config::load(&file).unwrap();
             let mut keys = NodeKeys::create(&loaded.keys_directory(), code, &[]).unwrap();
             if code != Area::NATION {
@@ -122,18 +150,9 @@ impl World {
     }
 }
 
-fn settings(code: &str, url: &str) -> String {
-    format!(
-        r#"[node]
-code = "{code}"
-name = "{code} 社会工作部"
-[database]
-url = "{url}"
+fn settings(hands: Hands, code: &str, url: &str) -> String {
+    let quick = r#"
 postgres_connections = 8
-[api]
-listen = "127.0.0.1:{}"
-[peers]
-listen = "127.0.0.1:{}"
 [ledger]
 poll_ms = 50
 wait_max_ms = 1000
@@ -145,12 +164,23 @@ page_max_entries = 50
 backoff_max_ms = 500
 heartbeat_ms = 100
 [divisions]
-bootstrap_areas = ["64", "350102", "350103", "350203"]
+bootstrap_areas = ["64", "350102", "350103", "350203"]"#;
+    format!(
+        r#"[node]
+code = "{code}"
+name = "{code} 社会工作部"
 [log]
 filter = "warn"
+[api]
+listen = "127.0.0.1:{}"
+[peers]
+listen = "127.0.0.1:{}"
+[database]
+url = "{url}"{}
 "#,
         free_port(),
-        free_port()
+        free_port(),
+        if hands == Hands::Quick { quick } else { "" }
     )
 }
 
