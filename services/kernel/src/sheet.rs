@@ -41,8 +41,10 @@ pub enum Cell {
     Code,
     /// A personal number: a code that no receipt, error or log repeats, and no export answers.
     Secret,
-    /// A day.
+    /// A day; a month alone is its first.
     Day,
+    /// A day that something lasts until; a month alone is its last.
+    LastDay,
     /// Several texts, between `；`.
     Texts,
     /// One of a closed list.

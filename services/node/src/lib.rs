@@ -5,3 +5,4 @@ pub mod cli;
 pub mod demo;
 pub mod node;
 mod roles;
+mod sheet;

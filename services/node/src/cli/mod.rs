@@ -1,6 +1,8 @@
 //! The command line. Exit codes: 0 done; 1 refused or failed, with the reason and the next step on standard error; 2 usage;
 //! 3 some rows refused. Commands that talk to a node do so by its RPC API, as everybody else.
 
+mod export;
+mod import;
 mod local;
 mod remote;
 pub(crate) mod show;
@@ -42,6 +44,10 @@ enum Command {
         #[command(subcommand)]
         command: local::DomainCommand,
     },
+    /// Takes a spreadsheet, row by row; exits 3 if some rows were refused.
+    Import(import::Options),
+    /// Writes what a node holds as a spreadsheet, or a template to fill in.
+    Export(export::Options),
     /// Other nodes: their cards, added after comparing fingerprints.
     Peer {
         #[command(subcommand)]
@@ -129,6 +135,8 @@ async fn dispatch(command: Command) -> Result<ExitCode, String> {
         Command::Serve(serve) => serve.run().await.map_err(text)?,
         Command::Config { command } => command.run().map_err(text)?,
         Command::Domain { command } => command.run().map_err(text)?,
+        Command::Import(options) => return options.run().await,
+        Command::Export(options) => options.run().await?,
         Command::Peer { command } => command.run().await?,
         Command::Agreement { command } => command.run().await?,
         Command::Stream { command } => command.run().await?,

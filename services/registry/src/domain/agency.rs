@@ -1,9 +1,46 @@
 //! Agencies (社会工作服务机构): organisations with a unified social credit code (GB 32100).
 
-use qianshou_kernel::kind::{Check, Days, Index, Noun};
+use qianshou_kernel::{
+    kind::{Check, Days, Index, Noun},
+    sheet::{Cell, Choice, Column, Sheet},
+};
 use qianshou_proto::registry::v1::{Agency, AgencyType};
 
 use super::identifier;
+
+static TYPES: [Choice; 6] = [
+    Choice::new("SOCIAL_SERVICE", "社会服务机构", &["民办非企业单位", "民非", "民办非企业", "社工机构"]),
+    Choice::new("SOCIAL_GROUP", "社会团体", &["社团", "协会"]),
+    Choice::new("FOUNDATION", "基金会", &[]),
+    Choice::new("PUBLIC_INSTITUTION", "事业单位", &["事业"]),
+    Choice::new("ENTERPRISE", "企业", &["公司"]),
+    Choice::new("OTHER", "其他", &["其它"]),
+];
+
+static SHEET: Sheet = Sheet {
+    title: "社会工作服务机构",
+    columns: &[
+        Column::new("name", "机构名称", Cell::Text)
+            .or(&["单位名称", "名称", "社工机构名称", "机构全称"])
+            .fills("display_name")
+            .required()
+            .example("银川市塞上社会工作服务中心"),
+        Column::new("uscc", "统一社会信用代码", Cell::Code)
+            .or(&["信用代码", "统一信用代码", "社会信用代码", "机构信用代码", "机构代码"])
+            .required()
+            .key()
+            .example("91350100M000100Y43"),
+        Column::new("type", "机构类型", Cell::Choice(&TYPES))
+            .or(&["单位类型", "类型", "机构性质", "单位性质"])
+            .example("社会服务机构"),
+        super::place("640104"),
+        Column::new("founded_on", "成立日期", Cell::Day)
+            .or(&["成立时间", "登记日期", "注册日期"])
+            .example("2018-03-01"),
+        Column::new("closed_on", "注销日期", Cell::Day).or(&["注销时间", "撤销日期"]),
+        Column::new("fields", "业务领域", Cell::Texts).or(&["服务领域", "业务范围"]).example("儿童福利；老年服务"),
+    ],
+};
 
 /// The noun.
 pub struct Agencies;
@@ -13,6 +50,7 @@ impl Noun for Agencies {
 
     const COLLECTION: &'static str = "agencies";
     const TABLE: &'static str = "registry_agencies";
+    const SHEET: Option<&'static Sheet> = Some(&SHEET);
     const KEY: Option<&'static str> = Some("uscc");
 
     fn check(agency: &mut Agency, check: &mut Check) {

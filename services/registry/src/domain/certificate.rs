@@ -3,10 +3,49 @@
 
 use bytes::Bytes;
 use prost::Message;
-use qianshou_kernel::kind::{Check, Days, Index, Noun};
+use qianshou_kernel::{
+    kind::{Check, Days, Index, Noun},
+    sheet::{Cell, Choice, Column, Sheet},
+};
 use qianshou_proto::registry::v1::{Certificate, CertificateLevel, Worker};
 
 use super::worker::Workers;
+
+static LEVELS: [Choice; 3] = [
+    Choice::new("ASSISTANT", "助理社会工作师", &["助理", "初级", "助理社会工作者", "助理社工师", "初级社会工作师"]),
+    Choice::new("INTERMEDIATE", "社会工作师", &["中级", "社工师", "中级社会工作师", "社会工作者"]),
+    Choice::new("SENIOR", "高级社会工作师", &["高级", "高级社工师", "高级社会工作者"]),
+];
+
+static SHEET: Sheet = Sheet {
+    title: "社会工作者职业水平证书",
+    columns: &[
+        Column::new("id_number", "证件号码", Cell::Reference { kind: "workers", field: "id_number" })
+            .or(&super::ID_NUMBER)
+            .fills("worker")
+            .required()
+            .example("11010519491231002X"),
+        Column::new("level", "证书级别", Cell::Choice(&LEVELS))
+            .or(&["级别", "证书等级", "等级", "职业水平"])
+            .required()
+            .key()
+            .example("社会工作师"),
+        Column::new("number", "证书编号", Cell::Text)
+            .or(&["证书号", "证书号码", "证书管理号", "管理号"])
+            .required()
+            .key()
+            .example("2019064000001"),
+        Column::new("issued_on", "发证日期", Cell::Day)
+            .or(&["发证时间", "批准日期", "取得日期", "取得时间", "签发日期"])
+            .required()
+            .example("2019-09-10"),
+        Column::new("registered_until", "登记有效期至", Cell::LastDay)
+            .or(&["有效期至", "登记有效期", "有效期"])
+            .example("2025-09-30"),
+        // Without it, what is exported and imported again would no longer be revoked.
+        Column::new("revoked_on", "撤销日期", Cell::Day).or(&["吊销日期", "注销日期"]),
+    ],
+};
 
 /// The noun.
 pub struct Certificates;
@@ -16,6 +55,7 @@ impl Noun for Certificates {
 
     const COLLECTION: &'static str = "certificates";
     const TABLE: &'static str = "registry_certificates";
+    const SHEET: Option<&'static Sheet> = Some(&SHEET);
 
     fn check(certificate: &mut Certificate, check: &mut Check) {
         check.reference("worker", &mut certificate.worker, Workers::COLLECTION);

@@ -5,8 +5,31 @@ use qianshou_kernel::{
     error::Reason,
     id::Area,
     kind::{Check, Days, Index, Noun},
+    sheet::{Cell, Column, Sheet},
 };
 use qianshou_proto::registry::v1::Division;
+
+/// Also the interval format of public lists: `code,name,first_snapshot,gone_by_snapshot`.
+static SHEET: Sheet = Sheet {
+    title: "行政区划",
+    columns: &[
+        Column::new("code", "区划代码", Cell::Code)
+            .or(&["行政区划代码", "统计用区划代码", "代码"])
+            .required()
+            .key()
+            .example("640104012"),
+        Column::new("name", "名称", Cell::Text)
+            .or(&["区划名称", "行政区划名称", "单位名称"])
+            .fills("display_name")
+            .required()
+            .example("星河街街道"),
+        Column::new("valid_from", "生效日期", Cell::Day)
+            .or(&["first_snapshot", "启用日期", "起始日期"])
+            .key()
+            .example("2022-10-31"),
+        Column::new("valid_to", "失效日期", Cell::Day).or(&["gone_by_snapshot", "停用日期", "终止日期"]),
+    ],
+};
 
 /// The noun.
 pub struct Divisions;
@@ -19,6 +42,7 @@ impl Noun for Divisions {
     const COLUMNS: &'static [&'static str] = &["valid_from", "valid_to"];
     const SPAN: Option<(&'static str, &'static str)> = Some(("valid_from", "valid_to"));
     const HOME: Option<&'static str> = Some(Area::NATION);
+    const SHEET: Option<&'static Sheet> = Some(&SHEET);
 
     fn check(division: &mut Division, check: &mut Check) {
         // Kept as listed: 441900 is a county-level code beside 4419, though both are one area.

@@ -12,6 +12,7 @@ use qianshou_kernel::{
     error::Reason,
     id::Area,
     kind::{Check, Kind},
+    sheet::{Cell, Column},
 };
 
 /// Every kind of this house.
@@ -22,6 +23,17 @@ pub const KINDS: [Kind; 5] = [
     Kind::of::<Workers>(),
     Kind::of::<Certificates>(),
 ];
+
+/// Other headers over citizen numbers.
+const ID_NUMBER: [&str; 6] = ["身份证号", "身份证号码", "身份证", "证件号", "居民身份证号", "公民身份号码"];
+
+/// The column of the division that a record belongs to.
+const fn place(example: &'static str) -> Column {
+    Column::new("division", "所在地区划代码", Cell::Code)
+        .or(&["区划代码", "行政区划代码", "所在地行政区划代码", "所在地区", "所在地区代码", "地区代码"])
+        .required()
+        .example(example)
+}
 
 /// A division's code in its shortest form; whether it exists is asked of the list.
 fn division(check: &mut Check, field: &str, code: &mut Option<String>) -> Option<Area> {

@@ -4,8 +4,71 @@ use super::agency::Agencies;
 use qianshou_kernel::{
     error::Reason,
     kind::{Check, Days, Index, Noun},
+    sheet::{Cell, Choice, Column, Sheet},
 };
 use qianshou_proto::registry::v1::{SixHave, Station, StationOrigin, StationStatus, StationType};
+
+static TYPES: [Choice; 5] = [
+    Choice::new("COUNTY_CENTRE", "县级指导中心", &["指导中心", "县区指导中心", "县级社工指导中心"]),
+    Choice::new("COUNTY_MAIN", "县级总站", &["总站", "县级社工总站", "县社工总站"]),
+    Choice::new("TOWNSHIP_STATION", "乡镇街道社工站", &["社工站", "乡镇社工站", "街道社工站", "乡镇（街道）社工站"]),
+    Choice::new("VILLAGE_ROOM", "村社区社工室", &["社工室", "村社工室", "社区社工室", "村（社区）社工室"]),
+    Choice::new("CITY_BASE", "市级孵化基地", &["孵化基地", "市级社工孵化基地"]),
+];
+static STATUSES: [Choice; 4] = [
+    Choice::new("PLANNED", "规划", &["规划中", "拟建"]),
+    Choice::new("BUILDING", "在建", &["建设中"]),
+    Choice::new("OPERATING", "运行", &["运行中", "运营", "正常", "在用"]),
+    Choice::new("CLOSED", "停用", &["已停用", "关闭", "撤销"]),
+];
+static ORIGINS: [Choice; 3] = [
+    Choice::new("NEW", "新建", &[]),
+    Choice::new("RENAMED", "挂牌", &["加挂", "加挂牌子"]),
+    Choice::new("INTEGRATED", "整合", &["合并"]),
+];
+static SIX_HAVES: [Choice; 6] = [
+    Choice::new("PLACE", "场地", &["有场地"]),
+    Choice::new("EQUIPMENT", "设备", &["有设备", "设施设备"]),
+    Choice::new("STAFF", "人员", &["有人员"]),
+    Choice::new("PROJECTS", "项目", &["有项目"]),
+    Choice::new("WORKFLOW", "工作流程", &["有工作流程", "流程", "有流程"]),
+    Choice::new("RULES", "规章制度", &["有规章制度", "制度", "有制度"]),
+];
+
+static SHEET: Sheet = Sheet {
+    title: "社工站",
+    columns: &[
+        Column::new("name", "站点名称", Cell::Text)
+            .or(&["社工站名称", "名称", "站点"])
+            .fills("display_name")
+            .required()
+            .key()
+            .example("兴庆区掌政镇社工站"),
+        Column::new("type", "站点类型", Cell::Choice(&TYPES))
+            .or(&["类型", "级别", "站点级别", "社工站类型"])
+            .required()
+            .key()
+            .example("乡镇街道社工站"),
+        super::place("640104100").key(),
+        Column::new("status", "状态", Cell::Choice(&STATUSES)).or(&["运行状态", "站点状态"]).example("运行"),
+        Column::new("opened_on", "启用日期", Cell::Day)
+            .or(&["启用时间", "建成日期", "建成时间", "成立日期"])
+            .example("2021-06-01"),
+        Column::new("closed_on", "关闭日期", Cell::Day).or(&["关闭时间", "停用日期"]),
+        Column::new("operator_uscc", "运营机构统一社会信用代码", Cell::Reference { kind: "agencies", field: "uscc" })
+            .or(&["运营机构信用代码", "承接机构统一社会信用代码", "承接机构信用代码", "统一社会信用代码", "信用代码"])
+            .fills("operator")
+            .example("91350100M000100Y43"),
+        Column::new("origin", "建站方式", Cell::Choice(&ORIGINS)).or(&["建设方式"]).example("新建"),
+        Column::new("languages", "服务语言", Cell::Texts).or(&["语言", "服务语种"]).example("zh"),
+        Column::new("brand", "品牌", Cell::Text).or(&["品牌名称", "服务品牌"]),
+        Column::new("six_haves", "六有", Cell::Choices(&SIX_HAVES))
+            .or(&["六有情况", "六有达标"])
+            .example("场地；设备；人员"),
+        Column::new("demonstration_level", "示范等级", Cell::Text).or(&["示范级别", "示范站等级"]),
+        Column::new("demonstration_batch", "示范批次", Cell::Text).or(&["示范站批次"]),
+    ],
+};
 
 /// The noun.
 pub struct Stations;
@@ -15,6 +78,7 @@ impl Noun for Stations {
 
     const COLLECTION: &'static str = "stations";
     const TABLE: &'static str = "registry_stations";
+    const SHEET: Option<&'static Sheet> = Some(&SHEET);
 
     fn check(station: &mut Station, check: &mut Check) {
         check.required_text("display_name", &mut station.display_name);

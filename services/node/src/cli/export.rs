@@ -1,0 +1,55 @@
+//! `export KIND`: what a running node holds, as a spreadsheet; `export --template KIND`: an empty one to fill in.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use qianshou_kernel::error::Error;
+use serde_json::json;
+
+use super::Connection;
+use crate::sheet::{self, export::Export, template};
+
+#[derive(Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    to: Connection,
+    /// divisions, agencies, stations, workers, certificates …
+    #[arg(required_unless_present = "template")]
+    kind: Option<String>,
+    /// Only this area: 2, 4, 6, 9 or 12 digits.
+    #[arg(long)]
+    area: Option<String>,
+    /// An .xlsx or .csv; absent: CSV on standard output.
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+    /// A template of this kind instead, with a filled example; absent -o: KIND-template.xlsx.
+    #[arg(long, value_name = "KIND", conflicts_with_all = ["kind", "area"])]
+    template: Option<String>,
+}
+
+impl Options {
+    pub(super) async fn run(self) -> Result<(), String> {
+        let text = |error: Error| error.to_string();
+        if let Some(kind) = &self.template {
+            let described = sheet::kind(kind).map_err(text)?;
+            let file = self.output.unwrap_or_else(|| PathBuf::from(format!("{kind}-template.xlsx")));
+            template::write(&file, described.sheet).map_err(text)?;
+            println!("{}", file.display());
+            return Ok(());
+        }
+        let described = sheet::kind(self.kind.as_deref().unwrap_or_default()).map_err(text)?;
+        let export = Export { described, area: self.area, file: self.output.as_deref() };
+        let rows = export.run(self.to.line().map_err(text)?).await?;
+        match &self.output {
+            Some(file) if self.to.json => {
+                println!(
+                    "{}",
+                    json!({"kind": described.kind.collection, "rows": rows, "file": file.display().to_string()})
+                );
+            }
+            Some(file) => println!("{rows} 行 | rows: {}", file.display()),
+            None => {}
+        }
+        Ok(())
+    }
+}

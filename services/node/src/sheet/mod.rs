@@ -1,0 +1,152 @@
+//! Spreadsheets as offices write them: files in, receipts and exports out, all through the RPC API. A kind's columns stand beside its
+//! noun; nothing here knows one by name.
+//!
+//! The path of an import: [`read`] streams rows → [`header`] finds the columns → [`row`] makes a message of each row, or reasons →
+//! [`client`] puts them, a batch at a time → [`receipt`] says what became of each. An export goes the other way: [`client`] lists →
+//! [`export`] → [`write`](mod@write). Whatever the number of rows, only a batch of them is in memory.
+
+pub(crate) mod client;
+pub(crate) mod export;
+mod header;
+pub(crate) mod import;
+mod progress;
+pub(crate) mod read;
+pub(crate) mod receipt;
+mod row;
+pub(crate) mod template;
+mod text;
+pub(crate) mod write;
+
+use std::path::Path;
+
+use qianshou_kernel::{
+    error::{Error, Reason, Result},
+    kind::Kind,
+    sheet::Sheet,
+};
+use qianshou_registry::domain::KINDS;
+use time::Date;
+
+/// The column that tells equal rows apart and, in an export, names the record.
+pub(crate) const REF: &str = "ref";
+/// Its header.
+pub(crate) const REF_HEADER: &str = "编号";
+/// The header under which a receipt says what became of a row.
+pub(crate) const VERDICT_HEADER: &str = "校验结果";
+
+/// One cell, as the file has it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) enum Value {
+    /// Nothing in it.
+    #[default]
+    Empty,
+    /// A text.
+    Text(String),
+    /// A number, and a code that the office's program took for one.
+    Number(f64),
+    /// A day.
+    Day(Date),
+    /// `#N/A` and its like.
+    Error(String),
+}
+
+/// One row.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Row {
+    /// Its number as the office's program shows it, from 1; a line of a CSV file.
+    pub(crate) number: u32,
+    /// Its cells, without empty ones at its end.
+    pub(crate) cells: Vec<Value>,
+}
+
+impl Value {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        let text = text.into();
+        if text.is_empty() { Self::Empty } else { Self::Text(text) }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Text(text) => text.trim().is_empty(),
+            Self::Number(_) | Self::Day(_) | Self::Error(_) => false,
+        }
+    }
+
+    /// What a person reads in the cell.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Empty => String::new(),
+            Self::Text(text) | Self::Error(text) => text.clone(),
+            // Also writes whole numbers without a point.
+            Self::Number(number) => number.to_string(),
+            Self::Day(day) => qianshou_kernel::clock::format_day(*day),
+        }
+    }
+}
+
+/// A kind that has a sheet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Described {
+    pub(crate) kind: Kind,
+    pub(crate) sheet: &'static Sheet,
+}
+
+/// A kind by its name, if it has a sheet.
+pub(crate) fn kind(name: &str) -> Result<Described> {
+    let described = |kind: &Kind| kind.sheet.map(|sheet| Described { kind: *kind, sheet });
+    let found = KINDS.iter().filter(|kind| kind.collection == name).find_map(described);
+    found.ok_or_else(|| {
+        let known: Vec<&str> = KINDS.iter().filter(|kind| kind.sheet.is_some()).map(|kind| kind.collection).collect();
+        Error::refused("KIND", Reason::NotInList, known.join(", "))
+    })
+}
+
+/// A refusal of a file.
+fn of_file(file: &Path, reason: Reason, detail: impl std::fmt::Display) -> Error {
+    Error::refused(file.display().to_string(), reason, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use qianshou_kernel::{kind::descriptors, sheet::Cell};
+
+    use super::*;
+
+    #[test]
+    fn every_sheet_fits_its_message() {
+        for kind in KINDS {
+            let Described { sheet, .. } = super::kind(kind.collection).unwrap();
+            let message = descriptors().get_message_by_name(kind.message).unwrap();
+            let mut filled = vec!["name", "etag", "ref", "person"];
+            for column in sheet.columns {
+                let field = message.get_field_by_name(column.path).unwrap_or_else(|| panic!("{}", column.path));
+                filled.push(column.path);
+                let several = matches!(column.cell, Cell::Texts | Cell::Choices(_));
+                assert_eq!(field.is_list(), several, "{}", column.field);
+                if let Cell::Choice(choices) | Cell::Choices(choices) = column.cell {
+                    for choice in choices {
+                        assert!(row::number_of(&field, choice.name).is_some(), "{}", choice.name);
+                    }
+                    assert_eq!(field.kind().as_enum().unwrap().values().count(), choices.len() + 1);
+                }
+            }
+            // What an export did not hold, the next import would wipe out.
+            for field in message.fields() {
+                let follows = kind.collection == "certificates" && field.name() == "division";
+                assert!(
+                    follows || filled.contains(&field.name()),
+                    "{} has no column for {}",
+                    kind.collection,
+                    field.name()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_kind_is_told_the_known_ones() {
+        let refused = super::kind("agency").unwrap_err().to_string();
+        assert!(refused.contains("agencies") && refused.contains("certificates"), "{refused}");
+    }
+}
