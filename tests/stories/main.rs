@@ -5,6 +5,7 @@
 mod architecture;
 mod contract;
 mod exchange;
+mod keeping;
 mod ledger;
 mod registry;
 mod reporting;

@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 done; 1 refused or failed, with the reason and the next step on standard error; 2 usage;
 //! 3 some rows refused. Commands that talk to a node do so by its RPC API, as everybody else.
 
+mod keep;
 mod local;
 mod remote;
 pub(crate) mod show;
@@ -41,6 +42,17 @@ enum Command {
     Domain {
         #[command(subcommand)]
         command: local::DomainCommand,
+    },
+    /// Copies a node into a folder, while it serves: database, keys, configuration.
+    Backup(keep::Backup),
+    /// Makes a node from a backup, elsewhere and in a new epoch.
+    Restore(keep::Restore),
+    /// Brings a node's tables to this program's level; `serve` does so too.
+    Migrate(keep::Migrate),
+    /// The ledger's epoch: one life of its history.
+    Epoch {
+        #[command(subcommand)]
+        command: keep::EpochCommand,
     },
     /// Other nodes: their cards, added after comparing fingerprints.
     Peer {
@@ -129,6 +141,10 @@ async fn dispatch(command: Command) -> Result<ExitCode, String> {
         Command::Serve(serve) => serve.run().await.map_err(text)?,
         Command::Config { command } => command.run().map_err(text)?,
         Command::Domain { command } => command.run().map_err(text)?,
+        Command::Backup(backup) => backup.run().await.map_err(text)?,
+        Command::Restore(restore) => restore.run().await.map_err(text)?,
+        Command::Migrate(migrate) => migrate.run().await.map_err(text)?,
+        Command::Epoch { command } => command.run().await.map_err(text)?,
         Command::Peer { command } => command.run().await?,
         Command::Agreement { command } => command.run().await?,
         Command::Stream { command } => command.run().await?,
