@@ -73,6 +73,12 @@ pub fn buf() -> Option<PathBuf> {
     environment("QIANSHOU_BUF").map(PathBuf::from)
 }
 
+/// The Python with what `tests/python/requirements.txt` names, if `QIANSHOU_TEST_PYTHON` names one.
+#[must_use]
+pub fn python() -> Option<PathBuf> {
+    environment("QIANSHOU_TEST_PYTHON").map(PathBuf::from)
+}
+
 /// The one place where the stories look at the environment; `tests/run` sets it.
 pub(crate) fn environment(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "what tests/run has set up is told by the environment")]

@@ -124,6 +124,51 @@ impl Process {
     pub fn said(&self) -> String {
         std::fs::read_to_string(&self.place.log).unwrap()
     }
+}
+
+/// What a command of the program answered.
+#[derive(Debug)]
+pub struct Told {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Told {
+    /// Its one JSON object.
+    ///
+    /// # Panics
+    /// If it failed or said something else.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+}
+
+/// Runs a command of the program to its end, without the environment's own `QIANSHOU_` variables.
+pub async fn qianshou(args: &[&str], environment: &[(&str, &str)]) -> Told {
+    let mut command = Command::new(binary());
+    for name in ["QIANSHOU_NODE", "QIANSHOU_TOKEN", "QIANSHOU_CA"] {
+        command.env_remove(name);
+    }
+    let ran = command.args(args).envs(environment.iter().copied()).stdin(Stdio::null()).kill_on_drop(true).output();
+    let ran = timeout(READY, ran).await.expect("it ends").unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Told { code: ran.status.code(), out: text(ran.stdout), err: text(ran.stderr) }
+}
+
+impl Process {
+    /// Another folder with the same node, such as a restored one: the same addresses, the same administrator.
+    pub async fn moved_to(mut self, folder: &Path) -> Self {
+        self.folder = folder.to_owned();
+        self.place = Place { log: folder.join("log"), folder: folder.to_owned(), ..self.place };
+        self.start().await;
+        self
+    }
 
     /// Its database, for whoever looks into it.
     pub async fn db(&self) -> Db {

@@ -115,6 +115,11 @@ impl World {
         (db, url)
     }
 
+    /// The address of a database without tables; on SQLite of a file that is not there yet.
+    pub async fn empty_database(&self, name: &str) -> String {
+        self.scratch.url(&self.folder(name)).await
+    }
+
     /// The ledger of node 64 on an empty database.
     pub async fn ledger(&self) -> Ledger {
         let (db, _) = self.database("ledger").await;

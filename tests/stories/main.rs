@@ -5,7 +5,9 @@
 mod architecture;
 mod contract;
 mod exchange;
+mod keeping;
 mod ledger;
+mod python;
 mod registry;
 mod reporting;
 mod sql;

@@ -5,6 +5,7 @@
 //! rows, for a hop per row would cost more than the row.
 
 mod notices;
+mod snapshot;
 
 use std::{
     borrow::Cow,
@@ -19,6 +20,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 
+pub use self::snapshot::Levels;
 use crate::error::{Error, Result};
 
 /// A value to bind or to insert. NULL is typed, for PostgreSQL asks.
@@ -295,27 +297,7 @@ impl Db {
             return Ok(());
         }
         let mut tx = self.begin().await?;
-        if self.is_shared() {
-            // Exclusive: it waits for what writes beside the ledger's writer, see `ledger::begin`.
-            tx.fetch("SELECT CAST(pg_advisory_xact_lock(727727) AS TEXT)", vec![]).await?;
-        }
-        tx.execute(
-            "CREATE TABLE IF NOT EXISTS migrations (house TEXT NOT NULL, version BIGINT NOT NULL, PRIMARY KEY (house, version))",
-            vec![],
-        )
-        .await?;
-        for migration in migrations {
-            let new = "INSERT INTO migrations (house, version) VALUES ($1, $2) ON CONFLICT (house, version) DO NOTHING";
-            if tx.execute(new, crate::binds![migration.house, migration.version]).await? == 0 {
-                continue;
-            }
-            let word = if self.is_shared() { "BYTEA" } else { "BLOB" };
-            for statement in migration.sql.replace("BYTES", word).split(';') {
-                if !statement.trim().is_empty() {
-                    tx.execute(statement.trim().to_owned(), vec![]).await?;
-                }
-            }
-        }
+        tx.migrate(migrations).await?;
         tx.commit().await
     }
 
@@ -412,6 +394,32 @@ async fn postgres<'e>(
 const BLOCKS: [usize; 5] = [256, 64, 16, 4, 1];
 
 impl Tx {
+    /// As [`Db::migrate`], inside the transaction.
+    async fn migrate(&mut self, migrations: &[Migration]) -> Result<()> {
+        let shared = matches!(self, Self::Postgres(_));
+        if shared {
+            self.fetch("SELECT CAST(pg_advisory_xact_lock(727727) AS TEXT)", vec![]).await?;
+        }
+        self.execute(
+            "CREATE TABLE IF NOT EXISTS migrations (house TEXT NOT NULL, version BIGINT NOT NULL, PRIMARY KEY (house, version))",
+            vec![],
+        )
+        .await?;
+        for migration in migrations {
+            let new = "INSERT INTO migrations (house, version) VALUES ($1, $2) ON CONFLICT (house, version) DO NOTHING";
+            if self.execute(new, crate::binds![migration.house, migration.version]).await? == 0 {
+                continue;
+            }
+            let word = if shared { "BYTEA" } else { "BLOB" };
+            for statement in migration.sql.replace("BYTES", word).split(';') {
+                if !statement.trim().is_empty() {
+                    self.execute(statement.trim().to_owned(), vec![]).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Reads rows inside the transaction.
     pub async fn fetch(&mut self, sql: impl Into<Sql>, binds: Vec<Value>) -> Result<Vec<Row>> {
         let sql = sql.into();

@@ -3,6 +3,7 @@
 //! Knows every house; no house knows it. The path: configuration → keys → database → ledger → houses → doors → drain.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -14,7 +15,7 @@ use qianshou_exchange::{Exchange, Ground};
 use qianshou_kernel::{
     clock::Clock,
     config::{Config, Loaded, ms},
-    db::Db,
+    db::{Db, Levels, Migration},
     error::{Error, Reason, Result},
     follow::Feed,
     id::{Area, Ids},
@@ -104,6 +105,46 @@ fn whole() -> Area {
     Area::parse(Area::NATION).expect("00 is an area")
 }
 
+/// Every house's tables, in the order they are made.
+#[must_use]
+pub fn migrations() -> Vec<Migration> {
+    let houses = [
+        ledger::MIGRATIONS,
+        qianshou_registry::MIGRATIONS,
+        qianshou_exchange::MIGRATIONS,
+        qianshou_reporting::MIGRATIONS,
+    ];
+    houses.concat()
+}
+
+/// What tables at these levels lack: house, from, to.
+#[must_use]
+pub fn pending(levels: &Levels) -> Vec<(&'static str, i64, i64)> {
+    let had = |house: &str| levels.get(house).copied().unwrap_or(0);
+    let newest: BTreeMap<_, _> = migrations().iter().map(|step| (step.house, step.version)).collect();
+    newest.into_iter().map(|(house, to)| (house, had(house), to)).filter(|(_, from, to)| from < to).collect()
+}
+
+/// A house whose tables are at a level that this program does not know.
+#[must_use]
+pub fn later(levels: &Levels) -> Option<String> {
+    let known: BTreeMap<_, _> = migrations().iter().map(|step| (step.house, step.version)).collect();
+    let beyond = |(house, level): &(&String, &i64)| known.get(house.as_str()).is_none_or(|newest| *newest < **level);
+    levels.iter().find(beyond).map(|(house, level)| format!("{house} {level}"))
+}
+
+/// The database of a node that stands already, for a command beside it.
+///
+/// # Errors
+/// A refusal if its file is not there; it is not made here.
+pub async fn database(loaded: &Loaded) -> Result<Db> {
+    let url = &loaded.config.database.url;
+    if let Some(file) = url.strip_prefix("sqlite:").map(|file| loaded.directory.join(file)).filter(|f| !f.exists()) {
+        return Err(Error::refused("database.url", Reason::NotFound, file.display()));
+    }
+    Db::open(url, &loaded.directory, 1, 2).await
+}
+
 impl Node {
     /// Opens keys and database, brings the tables to this binary's level and, where the registry is, puts the embedded
     /// divisions into the ledger.
@@ -122,13 +163,7 @@ impl Node {
             config.database.postgres_connections,
         )
         .await?;
-        let migrations = [
-            ledger::MIGRATIONS,
-            qianshou_registry::MIGRATIONS,
-            qianshou_exchange::MIGRATIONS,
-            qianshou_reporting::MIGRATIONS,
-        ];
-        db.migrate(&migrations.concat()).await?;
+        db.migrate(&migrations()).await?;
         let kinds = Arc::new(Kinds::new(qianshou_registry::domain::KINDS));
         let limits = ledger::Limits {
             group_max_commands: config.ledger.group_max_commands,

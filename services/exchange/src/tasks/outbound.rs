@@ -67,7 +67,7 @@ pub(super) async fn run(house: Arc<House>, held: Held, card: Card, cancel: Cance
                     None => return,
                 },
                 rung = bell.changed() => match rung {
-                    Ok(()) => stream.look().await,
+                    Ok(()) => stream.look().await.map(drop),
                     Err(_) => return,
                 },
                 _ = beat.tick() => stream.beat().await,
@@ -111,7 +111,9 @@ impl Stream {
             Call::Open(caller, hello) => {
                 self.close();
                 self.refresh().await?;
-                self.look().await?;
+                if !self.look().await? {
+                    return self.hold_back(caller);
+                }
                 self.house.hub.set_serving(&self.held.accord.id, true);
                 self.house.hub.count_call(&self.consumer, true);
                 self.caller = Some(caller);
@@ -131,17 +133,31 @@ impl Stream {
         self.caller.as_ref().is_some_and(|caller| caller.id == id)
     }
 
-    /// The bell is a hint: the ledger's head is asked of the database.
-    async fn look(&mut self) -> Result<()> {
+    /// The bell is a hint: the ledger's head is asked of the database. `false`: its epoch is not declared, so nothing is made
+    /// and nothing is sent.
+    async fn look(&mut self) -> Result<bool> {
         let head = self.house.ground.ledger.head().await?;
-        self.feed(Input::Ledger(LedgerHead { epoch: head.epoch, position: head.position })).await
+        if head.declared {
+            self.feed(Input::Ledger(LedgerHead { epoch: head.epoch, position: head.position })).await?;
+        }
+        Ok(head.declared)
+    }
+
+    fn hold_back(&mut self, caller: Caller) -> Result<()> {
+        for output in Provider::undeclared() {
+            if let Output::Send(message) = output {
+                // A caller that has gone already will hear it when it calls again.
+                drop(caller.answers.try_send(Ok(PullResponse { message: Some(message) })));
+            }
+        }
+        caller.closed.cancel();
+        Ok(())
     }
 
     /// Now and then what is kept is looked at again, for another process may have changed it.
     async fn beat(&mut self) -> Result<()> {
         self.refresh().await?;
-        self.look().await?;
-        self.feed(Input::Tick).await
+        if self.look().await? { self.feed(Input::Tick).await } else { Ok(()) }
     }
 
     async fn refresh(&mut self) -> Result<()> {

@@ -5,13 +5,15 @@
 //! with its neighbours, and answers it by itself. Never merges two versions, never lets order depend on a clock.
 
 mod bell;
+mod epoch;
 mod overlay;
 mod read;
 mod writer;
 
 use std::{sync::Arc, time::Duration};
 
-pub use read::{Head, Stored};
+pub use epoch::{declare_epoch, open_epoch};
+pub use read::{Head, Stored, head, snapshot};
 pub(crate) use read::{entry, stored};
 use sha2::{Digest, Sha256};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -33,8 +35,10 @@ use crate::{
 pub const CONTRACT_LEVEL: i64 = 1;
 
 /// The kernel's own tables.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { house: "kernel", version: 1, sql: include_str!("../migrations/1_ledger.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { house: "kernel", version: 1, sql: include_str!("../migrations/1_ledger.sql") },
+    Migration { house: "kernel", version: 2, sql: include_str!("../migrations/2_declared.sql") },
+];
 
 /// A record's version, given by its home; compared in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -366,15 +370,6 @@ impl Ledger {
     pub async fn forget_requests(&self, before_ms: i64) -> Result<()> {
         let old = "DELETE FROM requests WHERE answered_at < $1";
         run(&self.db, &[Statement::new(old, crate::binds![before_ms])]).await.map(drop)
-    }
-
-    /// Opens a new life of this node's history, as after a restored backup: every later version is above every earlier.
-    pub async fn new_epoch(&self) -> Result<u64> {
-        let mut tx = self.begin().await?;
-        let rows = tx.fetch("UPDATE head SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch", vec![]).await?;
-        let epoch = rows.first().ok_or_else(|| Error::broken("the ledger has no head"))?.count(0)?;
-        tx.commit().await?;
-        Ok(epoch)
     }
 }
 

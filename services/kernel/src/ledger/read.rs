@@ -1,13 +1,13 @@
 //! Reading the ledger: a record by name, by key, or everything after a position.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use bytes::Bytes;
 
 use super::{Answer, Committed, Content, End, Ledger, Rejection, Request, Version};
 use crate::{
     binds,
-    db::{Row, Value, as_i64},
+    db::{Db, Levels, Row, Value, as_i64},
     error::{Error, Result},
     id::Name,
 };
@@ -23,6 +23,27 @@ pub struct Head {
     pub position: u64,
     /// The digest over all entries so far.
     pub digest: Vec<u8>,
+    /// Whether peers may be told of the epoch.
+    pub declared: bool,
+}
+
+const HEAD: &str = "SELECT node, epoch, position, digest, declared FROM head WHERE id = 1";
+
+fn head_of(row: Option<&Row>) -> Result<Head> {
+    let row = row.ok_or_else(|| Error::broken("the ledger has no head"))?;
+    let declared = row.maybe_int(4)?.is_none();
+    Ok(Head { node: row.text(0)?, epoch: row.count(1)?, position: row.count(2)?, digest: row.bytes(3)?, declared })
+}
+
+/// Where the ledger of a database stands.
+pub async fn head(db: &Db) -> Result<Head> {
+    head_of(db.fetch(HEAD, vec![]).await?.first())
+}
+
+/// Copies one state of a database into an empty folder, as [`Db::snapshot`]; answers its tables' levels and its ledger's head.
+pub async fn snapshot(db: &Db, folder: &Path) -> Result<(Levels, Head)> {
+    let (levels, rows) = db.snapshot(folder, HEAD).await?;
+    Ok((levels, head_of(rows.first())?))
 }
 
 /// An entry as it stands.
@@ -99,9 +120,7 @@ pub(crate) fn stored(row: &Row) -> Result<Stored> {
 impl Ledger {
     /// Where the ledger stands, asked of the database.
     pub async fn head(&self) -> Result<Head> {
-        let row = self.db.fetch_one("SELECT node, epoch, position, digest FROM head WHERE id = 1", vec![]).await?;
-        let row = row.ok_or_else(|| Error::broken("the ledger has no head"))?;
-        Ok(Head { node: row.text(0)?, epoch: row.count(1)?, position: row.count(2)?, digest: row.bytes(3)? })
+        head(&self.db).await
     }
 
     /// The newest entries of records by name; what never was is not in the answer, what ended is, with its end.

@@ -7,6 +7,8 @@
 mod build;
 mod session;
 
+pub(crate) use session::UNDECLARED;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use qianshou_kernel::ledger::Version;
