@@ -27,6 +27,7 @@ use crate::{
     error::{Error, Reason, Result},
     identity::NodeKeys,
     server::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES, pinning, trusting},
+    telemetry::rpc::Call,
 };
 
 /// From the name's look-up to the end of the handshake.
@@ -133,7 +134,10 @@ impl Service<Request<Body>> for Line {
                 if let Some(value) = authorization {
                     request.headers_mut().insert(AUTHORIZATION, value.clone());
                 }
-                Box::pin(channel.call(request))
+                match Call::made(&mut request) {
+                    Some(call) => Box::pin(call.asked(channel.call(request))),
+                    None => Box::pin(channel.call(request)),
+                }
             }
         }
     }

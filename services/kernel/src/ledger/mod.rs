@@ -10,8 +10,8 @@ mod writer;
 
 use std::{sync::Arc, time::Duration};
 
+pub(crate) use read::{ENTRY_COLUMNS, entry, stored};
 pub use read::{Head, Stored};
-pub(crate) use read::{entry, stored};
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -21,14 +21,17 @@ use crate::{
     error::{Error, Reason, Result},
     id::Name,
     kind::Kinds,
+    telemetry::{Trace, metrics},
 };
 
 /// The level of the tables this binary writes; a database at another level is read, not written.
 pub const CONTRACT_LEVEL: i64 = 1;
 
 /// The kernel's own tables.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { house: "kernel", version: 1, sql: include_str!("../migrations/1_ledger.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { house: "kernel", version: 1, sql: include_str!("../migrations/1_ledger.sql") },
+    Migration { house: "kernel", version: 2, sql: include_str!("../migrations/2_trace.sql") },
+];
 
 /// A record's version, given by its home; compared in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,6 +131,8 @@ pub struct Command {
     pub writes: Vec<Write>,
     /// A house's own rows that belong into the same commit, such as a cursor.
     pub statements: Vec<Statement>,
+    /// In whose trace each record was written where it came from, in the order of `writes`; empty: in that of whoever submits.
+    pub traces: Vec<Option<Trace>>,
 }
 
 /// Done, and lasting.
@@ -242,6 +247,7 @@ impl Ledger {
             return Err(Error::broken(format!("this database belongs to node {}, not to {node}", head.node)));
         }
         ledger.bell.send_replace(head.position);
+        metrics::observe_ledger(ledger.queue.downgrade(), ledger.bell.subscribe());
         tokio::spawn(writer::run(
             ledger.db.clone(),
             ledger.node.clone(),

@@ -9,7 +9,7 @@ use qianshou_kernel::{
     error::{Error, Reason, Result},
     identity::NodeKeys,
     server::shutdown_on_signal,
-    telemetry,
+    telemetry::Telemetry,
 };
 use serde_json::json;
 
@@ -61,12 +61,14 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) async fn run(self) -> Result<()> {
         let loaded = Config::load(&self.config)?;
-        telemetry::init(&loaded.config.log.filter, loaded.config.log.format)?;
+        let telemetry = Telemetry::start(&loaded.config).await?;
         let shutdown = shutdown_on_signal()?;
         let serving = Node::open(loaded, Clock::system(), None).await?.serve(shutdown).await?;
         println!("ready https://{}", serving.api);
         println!("peers https://{}", serving.peers);
-        serving.finished().await
+        let finished = serving.finished().await;
+        telemetry.shutdown().await;
+        finished
     }
 }
 
