@@ -21,7 +21,14 @@ use sqlx::{
 };
 
 pub use self::snapshot::Levels;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    telemetry::metrics,
+};
+
+/// The databases' names in metrics, by OpenTelemetry's conventions.
+const SQLITE: &str = "sqlite";
+const POSTGRES: &str = "postgresql";
 
 /// A value to bind or to insert. NULL is typed, for PostgreSQL asks.
 #[derive(Clone, Debug, PartialEq)]
@@ -379,7 +386,9 @@ async fn sqlite<'e>(
     sql: Sql,
     binds: Vec<Value>,
 ) -> Result<Vec<Row>, sqlx::Error> {
-    Ok(bound!(sql, binds).fetch_all(executor).await?.into_iter().map(Row::Sqlite).collect())
+    let operation = metrics::operation(&sql);
+    let rows = metrics::statement(SQLITE, operation, bound!(sql, binds).fetch_all(executor)).await?;
+    Ok(rows.into_iter().map(Row::Sqlite).collect())
 }
 
 async fn postgres<'e>(
@@ -387,7 +396,9 @@ async fn postgres<'e>(
     sql: Sql,
     binds: Vec<Value>,
 ) -> Result<Vec<Row>, sqlx::Error> {
-    Ok(bound!(sql, binds).fetch_all(executor).await?.into_iter().map(Row::Postgres).collect())
+    let operation = metrics::operation(&sql);
+    let rows = metrics::statement(POSTGRES, operation, bound!(sql, binds).fetch_all(executor)).await?;
+    Ok(rows.into_iter().map(Row::Postgres).collect())
 }
 
 /// Blocks that a long list is cut into, so that few different statements are ever prepared.
@@ -432,9 +443,14 @@ impl Tx {
     /// Runs a statement; answers how many rows it touched.
     pub async fn execute(&mut self, sql: impl Into<Sql>, binds: Vec<Value>) -> Result<u64> {
         let sql = sql.into();
+        let operation = metrics::operation(&sql);
         Ok(match self {
-            Self::Sqlite(tx) => bound!(sql, binds).execute(&mut **tx).await?.rows_affected(),
-            Self::Postgres(tx) => bound!(sql, binds).execute(&mut **tx).await?.rows_affected(),
+            Self::Sqlite(tx) => {
+                metrics::statement(SQLITE, operation, bound!(sql, binds).execute(&mut **tx)).await?.rows_affected()
+            }
+            Self::Postgres(tx) => {
+                metrics::statement(POSTGRES, operation, bound!(sql, binds).execute(&mut **tx)).await?.rows_affected()
+            }
         })
     }
 
@@ -484,8 +500,8 @@ impl Tx {
     /// Makes it last.
     pub async fn commit(self) -> Result<()> {
         match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => tx.commit().await?,
+            Self::Sqlite(tx) => metrics::statement(SQLITE, "COMMIT", tx.commit()).await?,
+            Self::Postgres(tx) => metrics::statement(POSTGRES, "COMMIT", tx.commit()).await?,
         }
         Ok(())
     }

@@ -29,6 +29,7 @@ use crate::{
     error::{Error, Reason, Result},
     identity::NodeKeys,
     server::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES, pinning, trusting},
+    telemetry::rpc::Call,
 };
 
 /// From the name's look-up to the end of the handshake.
@@ -141,8 +142,13 @@ impl Service<Request<Body>> for Line {
                 if let Some(value) = authorization {
                     request.headers_mut().insert(AUTHORIZATION, value.clone());
                 }
-                let (address, answer) = (address.clone(), channel.call(request));
-                Box::pin(async move { Ok(answer.await.unwrap_or_else(|cause| unheard(&address, &cause))) })
+                let (address, call) = (address.clone(), Call::made(&mut request));
+                let answer = channel.call(request);
+                let heard = async move { Ok(answer.await.unwrap_or_else(|cause| unheard(&address, &cause))) };
+                match call {
+                    Some(call) => Box::pin(call.asked(heard)),
+                    None => Box::pin(heard),
+                }
             }
         }
     }

@@ -87,7 +87,8 @@ pub async fn consumer_command(ledger: &Ledger, provider: &str, commit: &Commit, 
         writes.extend(ends);
         statements.extend(claims);
     }
-    Ok(Command { actor: format!("nodes/{provider}"), writes, statements, ..Command::default() })
+    let traces = commit.traces.clone();
+    Ok(Command { actor: format!("nodes/{provider}"), writes, statements, traces, ..Command::default() })
 }
 
 async fn sweep_of(

@@ -1,9 +1,10 @@
 //! The heartbeats. One supervisor looks at the agreements, now and then and when it is rung, and sees to it that every
 //! outbound stream has its [`outbound`] task, every inbound one its puller ([`inbound`]), and every half of ours its delivery
-//! ([`statements`]). Each takes no input but what is kept, and may be stopped at any point.
+//! ([`statements`]); [`measure`] says how they do. Each takes no input but what is kept, and may be stopped at any point.
 
 pub(crate) mod hub;
 mod inbound;
+mod measure;
 mod outbound;
 mod statements;
 
@@ -46,6 +47,7 @@ pub(crate) async fn run(house: Arc<House>) {
         let (house, cancel) = (house.clone(), cancel.clone());
         async move { cancel.run_until_cancelled(hear(&house)).await }
     });
+    tokio::spawn(measure::run(house.clone()));
     loop {
         rung.borrow_and_update();
         if let Err(error) = look(&house, &mut running).await {

@@ -11,20 +11,24 @@ use qianshou_kernel::{
     error::{Error, Result},
     ledger::{Content, Stored},
     person::{Domain, Secret},
+    telemetry::{Trace, Work},
 };
 use qianshou_proto::exchange::v1::{Card, PullResponse, pull_response::Message};
 use rand::{TryRngCore as _, rngs::OsRng};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::hub::{Call, Caller};
+use super::{
+    hub::{Call, Caller},
+    measure,
+};
 use crate::{
     House,
     domain::{
         Moment,
         agreement::Held,
         page::key_of,
-        provider::{Input, LedgerHead, Output, Provider, Source, SourceContent},
+        provider::{Commit, Input, LedgerHead, Output, Provider, Source, SourceContent},
     },
 };
 
@@ -183,7 +187,8 @@ impl Stream {
                 Output::Load { epoch, number } => {
                     Some(Input::Loaded(self.house.store.page_load(&self.held.accord.id, epoch, number).await?))
                 }
-                Output::Commit(commit) => Some(if self.house.store.outbound_commit(&commit).await? {
+                Output::Commit(commit) => Some(if self.commit(&commit).await? {
+                    measure::provided(&self.consumer, &commit);
                     Input::Committed
                 } else {
                     Input::Row(self.house.store.outbound_open(&self.held.accord.id).await?)
@@ -195,6 +200,17 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    /// Makes a step last; a page, in the traces of its entries.
+    async fn commit(&self, commit: &Commit) -> Result<bool> {
+        let page = match commit {
+            Commit::Advance(advance) => advance.page.as_ref(),
+            Commit::Acknowledge { .. } | Commit::Mark { .. } => None,
+        };
+        let causes = page.into_iter().flat_map(|made| &made.page.traces).filter_map(|text| Trace::hint(text));
+        let paged = || tracing::info_span!("exchange.page", qianshou.peer = self.consumer);
+        Work::begin(causes, paged).run(self.house.store.outbound_commit(commit)).await
     }
 
     /// Puts a message on its way. A call that does not take what the window allows is closed: it will come again.
@@ -237,12 +253,12 @@ impl Stream {
 
     fn source(&self, stored: Stored, salt: [u8; 16]) -> Source {
         let pseudonym = self.pseudonym(&stored);
-        let Stored { position, name, version, content, .. } = stored;
+        let Stored { position, name, version, content, trace, .. } = stored;
         let content = match content {
             Content::Put { payload, .. } => SourceContent::Put { payload, pseudonym },
             Content::End(end) => SourceContent::End(end),
         };
-        Source { position, name, version, content, salt }
+        Source { position, name, version, content, salt, trace }
     }
 
     /// A pseudonym that cannot be made is withheld: one record never stops the others.

@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use epoch::{declare_epoch, open_epoch};
 pub use read::{Head, Stored, head, snapshot};
-pub(crate) use read::{entry, stored};
+pub(crate) use read::{ENTRY_COLUMNS, entry, stored};
 use sha2::{Digest, Sha256};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -27,6 +27,7 @@ use crate::{
     error::{Error, Reason, Result},
     id::Name,
     kind::Kinds,
+    telemetry::{Trace, metrics},
 };
 
 /// The level of the tables this binary writes; a database at another level is read, not written. A migration that makes an
@@ -38,6 +39,7 @@ pub const CONTRACT_LEVEL: i64 = 1;
 pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "kernel", version: 1, sql: include_str!("../migrations/1_ledger.sql") },
     Migration { house: "kernel", version: 2, sql: include_str!("../migrations/2_declared.sql") },
+    Migration { house: "kernel", version: 3, sql: include_str!("../migrations/3_trace.sql") },
 ];
 
 /// A record's version, given by its home; compared in this order.
@@ -138,6 +140,8 @@ pub struct Command {
     pub writes: Vec<Write>,
     /// A house's own rows that belong into the same commit, such as a cursor.
     pub statements: Vec<Statement>,
+    /// In whose trace each record was written where it came from, in the order of `writes`; empty: in that of whoever submits.
+    pub traces: Vec<Option<Trace>>,
 }
 
 /// Done, and lasting.
@@ -264,6 +268,7 @@ impl Ledger {
         }
         ledger.bell.ring(head.position);
         ledger.bell.start(Duration::from_millis(limits.poll_ms), &open);
+        metrics::observe_ledger(ledger.queue.downgrade(), ledger.bell.subscribe());
         tokio::spawn(writer::run(
             ledger.db.clone(),
             ledger.node.clone(),

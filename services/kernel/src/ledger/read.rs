@@ -10,6 +10,7 @@ use crate::{
     db::{Db, Levels, Row, Value, as_i64},
     error::{Error, Result},
     id::Name,
+    telemetry::Trace,
 };
 
 /// Where the ledger stands.
@@ -65,6 +66,8 @@ pub struct Stored {
     pub actor: String,
     /// When, for people; never for order.
     pub written_at_ms: i64,
+    /// In whose trace, if somebody looks at it.
+    pub trace: Option<Trace>,
 }
 
 impl Stored {
@@ -91,10 +94,13 @@ impl Stored {
 macro_rules! entry {
     () => {
         "e.position, e.name, e.epoch, e.revision, e.ended, e.ended_on, e.previous, e.payload, e.sealed, e.digest, \
-         e.actor, e.written_at"
+         e.actor, e.written_at, e.trace"
     };
 }
 pub(crate) use entry;
+
+/// How many columns `entry!()` has; what else a statement asks for comes after them.
+pub(crate) const ENTRY_COLUMNS: usize = 13;
 
 /// Reads a row of `entry!()`.
 pub(crate) fn stored(row: &Row) -> Result<Stored> {
@@ -114,6 +120,7 @@ pub(crate) fn stored(row: &Row) -> Result<Stored> {
         digest: row.bytes(9)?,
         actor: row.text(10)?,
         written_at_ms: row.int(11)?,
+        trace: row.maybe_text(12)?.and_then(|text| Trace::hint(&text)),
     })
 }
 
@@ -160,7 +167,7 @@ impl Ledger {
             ", q.id FROM requests q JOIN entries e ON e.position = q.first WHERE q.last >= q.first AND q.id IN ({})"
         );
         let rows = self.db.fetch_in(SQL, &[], ids).await?;
-        rows.iter().map(|row| Ok((row.text(12)?, stored(row)?))).collect()
+        rows.iter().map(|row| Ok((row.text(ENTRY_COLUMNS)?, stored(row)?))).collect()
     }
 
     /// The entries from one position to another, both included.

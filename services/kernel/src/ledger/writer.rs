@@ -13,6 +13,7 @@ use crate::{
     error::{Error, Result},
     kind::{Index, Kind, Kinds},
     person,
+    telemetry::{Trace, Work, metrics},
 };
 
 /// A command with the indexes of what it writes, computed before the lock is taken.
@@ -20,6 +21,15 @@ use crate::{
 pub(crate) struct Prepared {
     pub(super) command: Command,
     pub(super) indexes: Vec<Option<(Kind, Index)>>,
+    /// Who submitted it, if somebody traces that.
+    cause: Option<Trace>,
+}
+
+impl Prepared {
+    /// In whose trace a write was made, by its place.
+    pub(super) fn trace(&self, write: usize) -> Option<Trace> {
+        if self.command.traces.is_empty() { self.cause } else { self.command.traces.get(write).copied().flatten() }
+    }
 }
 
 /// Computes the indexes of a command's records.
@@ -36,7 +46,7 @@ pub(crate) fn prepare(kinds: &Kinds, command: Command) -> Result<Prepared> {
         }
     });
     let indexes = indexes.collect::<Result<_>>()?;
-    Ok(Prepared { command, indexes })
+    Ok(Prepared { command, indexes, cause: Trace::current_sampled() })
 }
 
 pub(crate) async fn run(
@@ -122,8 +132,16 @@ impl From<Error> for Failed {
 }
 
 impl Writer {
-    /// Writes a group. If the database refuses it, it is halved until the command at fault stands alone.
+    /// Writes a group, in the traces of those who submitted it.
     async fn write(&self, group: Vec<Prepared>) -> Vec<Answer> {
+        let causes: Vec<Trace> = group.iter().filter_map(|prepared| prepared.cause).collect();
+        let span = || tracing::info_span!("ledger.commit", qianshou.ledger.group.size = group.len());
+        let work = Work::begin(causes, span);
+        metrics::commit(group.len(), work.run(self.write_parts(&group))).await
+    }
+
+    /// Writes a group. If the database refuses it, it is halved until the command at fault stands alone.
+    async fn write_parts(&self, group: &[Prepared]) -> Vec<Answer> {
         let mut answers: Vec<Option<Answer>> = vec![None; group.len()];
         let mut parts: Vec<Vec<usize>> = vec![(0..group.len()).collect()];
         while let Some(part) = parts.pop() {

@@ -9,7 +9,7 @@ use qianshou_kernel::{
     error::{Error, Reason, Result},
     identity::NodeKeys,
     server::shutdown_on_signal,
-    telemetry,
+    telemetry::Telemetry,
 };
 use serde_json::json;
 
@@ -67,14 +67,16 @@ impl Serve {
         if !self.role.is_empty() {
             loaded.config.roles.serve = self.role;
         }
-        telemetry::init(&loaded.config.log.filter, loaded.config.log.format)?;
+        let telemetry = Telemetry::start(&loaded.config).await?;
         let shutdown = shutdown_on_signal()?;
         let serving = Node::open(loaded, Clock::system(), None).await?.serve(shutdown).await?;
         println!("ready https://{}", serving.api);
         if let Some(peers) = serving.peers {
             println!("peers https://{peers}");
         }
-        serving.finished().await
+        let finished = serving.finished().await;
+        telemetry.shutdown().await;
+        finished
     }
 }
 
