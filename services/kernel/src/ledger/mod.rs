@@ -13,8 +13,8 @@ mod writer;
 use std::{sync::Arc, time::Duration};
 
 pub use epoch::{declare_epoch, open_epoch};
-pub use read::{Head, Stored, head, snapshot};
 pub(crate) use read::{ENTRY_COLUMNS, entry, stored};
+pub use read::{Head, Stored, head, snapshot};
 use sha2::{Digest, Sha256};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
