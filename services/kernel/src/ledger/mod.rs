@@ -11,6 +11,7 @@ mod writer;
 
 use std::{sync::Arc, time::Duration};
 
+pub use bell::MISSED;
 pub use read::{Head, Stored};
 pub(crate) use read::{entry, stored};
 use sha2::{Digest, Sha256};
@@ -341,7 +342,7 @@ impl Ledger {
         }
     }
 
-    /// Hears what processes of the node are told.
+    /// Hears what processes of the node are told; [`MISSED`] where a word may have been lost.
     #[must_use]
     pub fn words(&self) -> broadcast::Receiver<String> {
         self.bell.words()
