@@ -108,6 +108,22 @@ impl Town {
     }
 }
 
+/// What `serve` says on standard error where it refuses to serve.
+///
+/// # Panics
+/// If it does not.
+pub async fn refused_to_serve(town: &Town, arguments: &[&str]) -> String {
+    let serve = Command::new(binary())
+        .args(["serve", "--config"])
+        .arg(town.loaded.directory.join("node.toml"))
+        .args(arguments)
+        .kill_on_drop(true)
+        .output();
+    let ended = timeout(READY, serve).await.expect("it does not serve").unwrap();
+    assert_eq!((ended.status.code(), ended.stdout.len()), (Some(1), 0), "{ended:?}");
+    String::from_utf8(ended.stderr).unwrap()
+}
+
 fn owned(environment: &[(&str, &str)]) -> Vec<(String, String)> {
     environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
 }
@@ -240,7 +256,7 @@ fn append(log: &Path) -> File {
 }
 
 /// The program that was built with this test.
-pub(crate) fn binary() -> PathBuf {
+fn binary() -> PathBuf {
     let here = std::env::current_exe().unwrap();
     let found = here.ancestors().skip(1).take(2).map(|folder| folder.join("qianshou")).find(|path| path.is_file());
     found.unwrap_or_else(|| {

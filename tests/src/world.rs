@@ -120,6 +120,11 @@ impl World {
         self.scratch.url(&self.folder(name)).await
     }
 
+    /// Runs a file that makes database roles; answers each one's address for this database. They go with the story.
+    pub async fn database_roles(&self, url: &str, file: &str) -> Vec<String> {
+        self.scratch.roles(url, file).await
+    }
+
     /// The ledger of node 64 on an empty database.
     pub async fn ledger(&self) -> Ledger {
         let (db, _) = self.database("ledger").await;

@@ -10,4 +10,5 @@ mod ledger;
 mod python;
 mod registry;
 mod reporting;
+mod roles;
 mod sql;

@@ -11,7 +11,7 @@ mod statements;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use prost::Message as _;
-use qianshou_kernel::{config::ms, error::Result};
+use qianshou_kernel::{config::ms, error::Result, ledger::MISSED};
 use qianshou_proto::exchange::v1::{AgreementState, Card};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -78,7 +78,7 @@ async fn hear(house: &House) {
     let mut words = house.ground.ledger.words();
     loop {
         match words.recv().await {
-            Ok(word) if word != CHANGED => {}
+            Ok(word) if word != CHANGED && word != MISSED => {}
             // What was missed may have been that.
             Ok(_) | Err(RecvError::Lagged(_)) => house.hub.ring(),
             Err(RecvError::Closed) => return,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgNotification};
 
 use super::Db;
 use crate::error::Result;
@@ -23,15 +23,17 @@ impl Db {
         Ok(())
     }
 
-    /// Hears words for as long as it is awaited; on SQLite for ever none. Holds one connection.
-    pub async fn listen(&self, mut hear: impl FnMut(&str)) {
+    /// Hears words for as long as it is awaited; on SQLite for ever none. `None`: it begins to hear, and what was said before is
+    /// lost. Holds one connection.
+    pub async fn listen(&self, mut hear: impl FnMut(Option<&str>)) {
         let Self::Postgres(pool) = self else { return std::future::pending().await };
         loop {
             let heard: Result<(), sqlx::Error> = async {
                 let mut listener = PgListener::connect_with(pool).await?;
                 listener.listen(CHANNEL).await?;
+                hear(None);
                 loop {
-                    hear(listener.recv().await?.payload());
+                    hear(listener.try_recv().await?.as_ref().map(PgNotification::payload));
                 }
             }
             .await;

@@ -18,6 +18,7 @@ use super::{Caller, hex};
 use crate::{
     config::{Limits, ms},
     error::Result,
+    ledger::MISSED,
 };
 
 /// What every token begins with, so that one in the wrong place is found.
@@ -72,7 +73,7 @@ impl CachedTokens {
     pub async fn hear(&self, mut words: broadcast::Receiver<String>) {
         loop {
             match words.recv().await {
-                Ok(word) if word != TOKEN_REVOKED => {}
+                Ok(word) if word != TOKEN_REVOKED && word != MISSED => {}
                 // What was missed may have been that.
                 Ok(_) | Err(RecvError::Lagged(_)) => self.forget(),
                 Err(RecvError::Closed) => return,

@@ -3,13 +3,15 @@
 //!
 //! Notices also carry words between houses of the same kind, such as that a token was revoked.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{db::Db, error::Result};
 
+/// In the place of words that may have been said while nobody listened.
+pub const MISSED: &str = "";
 /// What a notice of a position begins with.
 const POSITION: &str = "at ";
 /// Words that a slow listener may miss; it hears that it missed some.
@@ -21,12 +23,13 @@ pub(super) struct Bell {
     position: watch::Sender<u64>,
     written: watch::Sender<u64>,
     words: broadcast::Sender<String>,
+    look: Arc<Notify>,
 }
 
 impl Bell {
     pub(super) fn new(db: Db) -> Self {
         let (position, written) = (watch::Sender::new(0), watch::Sender::new(0));
-        Self { db, position, written, words: broadcast::Sender::new(WORDS_MAX) }
+        Self { db, position, written, words: broadcast::Sender::new(WORDS_MAX), look: Arc::default() }
     }
 
     /// Starts hearing and telling the node's other processes, until cancelled.
@@ -68,7 +71,11 @@ impl Bell {
         self.db.notify(word).await
     }
 
-    fn hear(&self, word: &str) {
+    fn hear(&self, word: Option<&str>) {
+        if word.is_none() {
+            self.look.notify_one();
+        }
+        let word = word.unwrap_or(MISSED);
         match word.strip_prefix(POSITION).map(str::parse) {
             Some(Ok(position)) => self.ring(position),
             Some(Err(_)) => {}
@@ -91,7 +98,10 @@ impl Bell {
     async fn poll(&self, every: Duration) {
         let mut beat = tokio::time::interval(every.max(Duration::from_millis(10)));
         loop {
-            beat.tick().await;
+            tokio::select! {
+                _ = beat.tick() => {}
+                () = self.look.notified() => {}
+            }
             let head = self.db.fetch_one("SELECT position FROM head WHERE id = 1", vec![]).await;
             if let Ok(Some(Ok(position))) = head.map(|row| row.map(|row| row.count(0))) {
                 self.ring(position);

@@ -12,6 +12,7 @@ mod writer;
 
 use std::{sync::Arc, time::Duration};
 
+pub use bell::MISSED;
 pub use epoch::{declare_epoch, open_epoch};
 pub(crate) use read::{ENTRY_COLUMNS, entry, stored};
 pub use read::{Head, Stored, head, snapshot};
@@ -350,7 +351,7 @@ impl Ledger {
         }
     }
 
-    /// Hears what processes of the node are told.
+    /// Hears what processes of the node are told; [`MISSED`] where a word may have been lost.
     #[must_use]
     pub fn words(&self) -> broadcast::Receiver<String> {
         self.bell.words()
