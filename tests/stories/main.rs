@@ -9,3 +9,4 @@ mod ledger;
 mod registry;
 mod reporting;
 mod sql;
+mod telemetry;
