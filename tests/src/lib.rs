@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 pub mod bench;
+pub mod collector;
 pub mod crowd;
 pub mod database;
 pub mod forger;

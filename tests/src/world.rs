@@ -208,7 +208,8 @@ pub async fn open(url: &str) -> Db {
 }
 
 /// A port that stays the same over restarts, below those that the system gives away.
-pub(crate) fn free_port() -> u16 {
+#[must_use]
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 100 * 100).unwrap();
     let mut ports = std::iter::repeat_with(|| 10_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000);

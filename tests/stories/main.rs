@@ -12,3 +12,4 @@ mod registry;
 mod reporting;
 mod roles;
 mod sql;
+mod telemetry;

@@ -20,15 +20,14 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use tracing::{Event, Metadata, Subscriber, level_filters::LevelFilter};
+use tracing::{Event, Metadata, Subscriber, level_filters::LevelFilter, subscriber::Interest};
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry,
-    filter::filter_fn,
+    EnvFilter, Layer,
     fmt::{
         self, FmtContext, FormatEvent, FormatFields,
         format::{Format, Json, JsonFields, Writer},
     },
-    layer::SubscriberExt as _,
+    layer::{self, Filter, SubscriberExt as _},
     registry::LookupSpan,
     util::SubscriberInitExt as _,
 };
@@ -58,14 +57,15 @@ pub fn is_tracing() -> bool {
     TRACING.load(Ordering::Relaxed)
 }
 
-type Layers = Vec<Box<dyn Layer<Registry> + Send + Sync>>;
+type Boxed<S> = Box<dyn Layer<S> + Send + Sync>;
 
 /// Sends tracing to standard error, and nowhere else. The first call of a process decides; later ones change nothing.
 ///
 /// # Errors
 /// A refusal of a filter that cannot be read.
 pub fn init(filter: &str, format: LogFormat) -> Result<()> {
-    install(vec![lines(filter, format)?]);
+    let lines = lines(format);
+    drop(tracing_subscriber::registry().with(filter_of(filter)?).with(lines).try_init());
     Ok(())
 }
 
@@ -78,15 +78,19 @@ impl Telemetry {
     /// # Errors
     /// A refusal of a setting by its name, or the address for Prometheus cannot be bound.
     pub async fn start(config: &Config) -> Result<Self> {
-        let mut layers = vec![lines(&config.log.filter, config.log.format)?];
+        let filter = filter_of(&config.log.filter)?;
         let exporters = Exporters::open(config).await?;
-        if let Some(tracer) = exporters.tracer() {
-            let spans = tracing_opentelemetry::layer().with_tracer(tracer);
-            let spans = spans.with_location(false).with_threads(false).with_target(false).with_level(false);
-            layers.push(spans.with_filter(filter_fn(is_span_of_ours).with_max_level_hint(LevelFilter::INFO)).boxed());
-            TRACING.store(true, Ordering::Relaxed);
+        match exporters.tracer() {
+            None => init(&config.log.filter, config.log.format)?,
+            Some(tracer) => {
+                let spans = tracing_opentelemetry::layer().with_tracer(tracer);
+                let spans = spans.with_location(false).with_threads(false).with_target(false).with_level(false);
+                let layers =
+                    vec![lines(config.log.format).with_filter(filter).boxed(), spans.with_filter(Ours).boxed()];
+                drop(tracing_subscriber::registry().with(layers).try_init());
+                TRACING.store(true, Ordering::Relaxed);
+            }
         }
-        install(layers);
         exporters.warn();
         Ok(Self(exporters))
     }
@@ -97,27 +101,42 @@ impl Telemetry {
     }
 }
 
-/// Events stay in the log: what they say was not written for a collector.
-fn is_span_of_ours(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && *metadata.level() <= LevelFilter::INFO && metadata.target().starts_with(OURS)
-}
-
-fn install(layers: Layers) {
-    drop(tracing_subscriber::registry().with(layers).try_init());
-}
-
-fn lines(filter: &str, format: LogFormat) -> Result<Box<dyn Layer<Registry> + Send + Sync>> {
+fn filter_of(filter: &str) -> Result<EnvFilter> {
     let filter = EnvFilter::builder().parse(format!("{QUIET},{filter}"));
-    let filter = filter.map_err(|cause| Error::refused("log.filter", Reason::Malformed, cause))?;
+    filter.map_err(|cause| Error::refused("log.filter", Reason::Malformed, cause))
+}
+
+fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(format: LogFormat) -> Boxed<S> {
     let lines = fmt::layer().with_writer(std::io::stderr);
-    Ok(match format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_filter(filter).boxed(),
-        LogFormat::Json => lines
-            .fmt_fields(JsonFields::new())
-            .event_format(Traced(Format::default().json()))
-            .with_filter(filter)
-            .boxed(),
-    })
+    match format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.fmt_fields(JsonFields::new()).event_format(Traced(Format::default().json())).boxed(),
+    }
+}
+
+/// The spans of our own crates. Events stay in the log: what they say was not written for a collector.
+struct Ours;
+
+impl Ours {
+    fn wants(metadata: &Metadata<'_>) -> bool {
+        metadata.is_span() && *metadata.level() <= LevelFilter::INFO && metadata.target().starts_with(OURS)
+    }
+}
+
+impl<S> Filter<S> for Ours {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &layer::Context<'_, S>) -> bool {
+        Self::wants(metadata)
+    }
+
+    /// Never "always": each span is asked about. A crate that only asks whether something would be logged, as the PostgreSQL
+    /// driver does, leaves its answer behind on the thread, and a span that nobody asks about would take it for its own.
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if Self::wants(metadata) { Interest::sometimes() } else { Interest::never() }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::INFO)
+    }
 }
 
 /// JSON lines that say which trace they belong to, in the words of OpenTelemetry's logs.

@@ -95,6 +95,28 @@ async fn a_json_line_says_which_trace_it_belongs_to() {
     assert_ne!(read[1]["span_id"], "00f067aa0ba902b7");
 }
 
+/// As the PostgreSQL driver does before every statement.
+#[test]
+fn a_question_that_leads_to_nothing_silences_no_span() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let provider = SdkTracerProvider::builder().build();
+    let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("t"));
+    let json = fmt::layer().json().with_writer(move || writer.clone());
+    let subscriber = tracing_subscriber::registry()
+        .with(vec![json.with_filter(filter_of("info").unwrap()).boxed(), spans.with_filter(Ours).boxed()]);
+    tracing::subscriber::with_default(subscriber, || {
+        for _ in 0..3 {
+            assert!(!tracing::enabled!(target: "sqlx::query", tracing::Level::DEBUG));
+            tracing::info_span!("work").in_scope(|| {
+                assert!(Trace::current().is_some(), "the span is not there");
+                tracing::info!("done");
+            });
+        }
+    });
+    assert_eq!(lines.read().iter().filter(|line| line["span"]["name"] == "work").count(), 3, "{}", lines.text());
+}
+
 #[tokio::test]
 async fn a_setting_that_cannot_be_is_refused_by_name() {
     let config = |change: fn(&mut crate::config::Telemetry)| {
