@@ -1,7 +1,7 @@
 //! A line to a service: next door (the routes of this process, no socket) or across town (HTTP/2 over TLS). Generated
 //! clients are generic over it, so a house asks its neighbour the same way wherever it lives.
 //!
-//! Never retries and never hides a failure: where the other end is away, going away or lost, the answer is UNAVAILABLE, and
+//! Never retries and never hides a failure: where the other end is away, going away or lost, the error is UNAVAILABLE, and
 //! whoever asks again does so under the same request id. It reconnects when it is next used. Message sizes are the client's to limit.
 
 use std::{
@@ -37,10 +37,6 @@ const CONNECT_TIMEOUT_MS: u64 = 10_000;
 /// How a dead peer is noticed while nothing is said: a ping, and how long its answer may take.
 const KEEPALIVE_INTERVAL_MS: u64 = 20_000;
 const KEEPALIVE_TIMEOUT_MS: u64 = 10_000;
-
-/// In the extensions of an answer that this end gave itself, for the other was not heard.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Unheard;
 
 /// A transport for generated clients. Clones share the connection.
 #[derive(Clone)]
@@ -120,15 +116,17 @@ fn channel(address: &str, tls: ClientConfig) -> Result<Channel> {
 
 impl Service<Request<Body>> for Line {
     type Response = Response<Body>;
-    type Error = TransportError;
-    type Future = BoxFuture<'static, Result<Response<Body>, TransportError>>;
+    type Error = Status;
+    type Future = BoxFuture<'static, Result<Response<Body>, Status>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         match &mut self.0 {
             Way::NextDoor(routes) => {
                 Service::<Request<Body>>::poll_ready(routes, cx).map(|ready| ready.map_err(|never| match never {}))
             }
-            Way::AcrossTown { channel, .. } => channel.poll_ready(cx),
+            Way::AcrossTown { address, channel, .. } => {
+                channel.poll_ready(cx).map_err(|cause| unheard(address, &cause))
+            }
         }
     }
 
@@ -144,7 +142,7 @@ impl Service<Request<Body>> for Line {
                 }
                 let (address, call) = (address.clone(), Call::made(&mut request));
                 let answer = channel.call(request);
-                let heard = async move { Ok(answer.await.unwrap_or_else(|cause| unheard(&address, &cause))) };
+                let heard = async move { answer.await.map_err(|cause| unheard(&address, &cause)) };
                 match call {
                     Some(call) => Box::pin(call.asked(heard)),
                     None => Box::pin(heard),
@@ -154,11 +152,10 @@ impl Service<Request<Body>> for Line {
     }
 }
 
-fn unheard(address: &str, cause: &TransportError) -> Response<Body> {
+/// The other end gave no answer; what it did is not known.
+fn unheard(address: &str, cause: &TransportError) -> Status {
     tracing::debug!(address, ?cause, "unheard");
-    let mut answer = Status::from(Error::refused("", Reason::Unavailable, address)).into_http();
-    answer.extensions_mut().insert(Unheard);
-    answer
+    Error::refused("", Reason::Unavailable, address).into()
 }
 
 impl fmt::Debug for Line {

@@ -23,7 +23,7 @@ use tower::ServiceExt as _;
 
 use crate::{
     error::{Error, Reason, Result},
-    line::{Line, Unheard},
+    line::Line,
 };
 
 /// What a call carries that was passed on; it is not passed on again, so two processes that point at each other cannot
@@ -89,11 +89,12 @@ async fn forward(State(away): State<Arc<Away>>, mut request: Request) -> Respons
     let Some((at, (address, line))) = away.line().filter(|_| !again) else {
         return away.hint().into_http();
     };
-    let answer = line.clone().oneshot(request.map(tonic::body::Body::new)).await.ok();
-    if let Some(heard) = answer.filter(|answer| answer.extensions().get::<Unheard>().is_none()) {
-        return heard.map(Body::new);
+    match line.clone().oneshot(request.map(tonic::body::Body::new)).await {
+        Ok(answer) => answer.map(Body::new),
+        Err(_) => {
+            tracing::warn!(house = away.house, %address, "a neighbour does not answer");
+            away.leave(at);
+            Status::from(Error::refused("", Reason::Unavailable, away.house)).into_http()
+        }
     }
-    tracing::warn!(house = away.house, %address, "a neighbour does not answer");
-    away.leave(at);
-    Status::from(Error::refused("", Reason::Unavailable, away.house)).into_http()
 }

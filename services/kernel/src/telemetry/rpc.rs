@@ -16,7 +16,7 @@ use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body::{Frame, SizeHint};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
-use tonic::{Code, transport::Error as TransportError};
+use tonic::Code;
 use tracing::{Instrument as _, Span, field::Empty};
 
 use super::{
@@ -143,8 +143,8 @@ impl Call {
     /// Waits for the answer to what we asked.
     pub(crate) async fn asked(
         mut self,
-        answer: impl Future<Output = Result<http::Response<tonic::body::Body>, TransportError>>,
-    ) -> Result<http::Response<tonic::body::Body>, TransportError> {
+        answer: impl Future<Output = Result<http::Response<tonic::body::Body>, tonic::Status>>,
+    ) -> Result<http::Response<tonic::body::Body>, tonic::Status> {
         match answer.instrument(self.span.clone()).await {
             Ok(answer) => Ok(self.answered(answer, tonic::body::Body::new)),
             Err(cause) => {
