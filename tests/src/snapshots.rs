@@ -7,9 +7,8 @@ use flate2::read::GzDecoder;
 use qianshou_proto::registry::v1::Division;
 
 /// The dates of the eight lists.
-pub const DATES: [&str; 8] = [
-    "2016-07-31", "2017-10-31", "2018-10-31", "2019-10-31", "2020-06-30", "2021-10-31", "2022-10-31", "2023-06-30",
-];
+pub const DATES: [&str; 8] =
+    ["2016-07-31", "2017-10-31", "2018-10-31", "2019-10-31", "2020-06-30", "2021-10-31", "2022-10-31", "2023-06-30"];
 
 /// The file.
 #[must_use]

@@ -8,4 +8,5 @@ mod exchange;
 mod ledger;
 mod registry;
 mod reporting;
+mod sheets;
 mod sql;
