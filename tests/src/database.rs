@@ -36,6 +36,7 @@ impl fmt::Display for Database {
 pub(crate) struct Scratch {
     server: Option<String>,
     created: Mutex<Vec<String>>,
+    roles: Mutex<Vec<String>>,
 }
 
 impl Scratch {
@@ -44,7 +45,7 @@ impl Scratch {
             let server = environment("QIANSHOU_TEST_POSTGRES");
             server.expect("QIANSHOU_TEST_POSTGRES names no PostgreSQL: run tests/run, which brings one")
         });
-        Self { server, created: Mutex::default() }
+        Self { server, created: Mutex::default(), roles: Mutex::default() }
     }
 
     /// The address of a fresh database; of a node, if `folder` is its folder.
@@ -60,11 +61,34 @@ impl Scratch {
         format!("{server}/{name}")
     }
 
+    /// Runs a file that makes login roles `qianshou_…` and grants them something, under names of this story's own. Answers the
+    /// address of the database for each of them, in the file's order.
+    pub(crate) async fn roles(&self, url: &str, file: &str) -> Vec<String> {
+        let (server, database) = url.rsplit_once('/').unwrap();
+        let (scheme, host) = (server.split("://").next().unwrap(), server.rsplit(['@', '/']).next().unwrap());
+        let code = file.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
+        let code = code.replace("qianshou_", &format!("{database}_"));
+        let mut addresses = vec![];
+        for statement in code.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
+            let made = statement.strip_prefix("CREATE ROLE ").map(|rest| rest.split(' ').next().unwrap());
+            let password = made.map(|_| " PASSWORD 'story'").unwrap_or_default();
+            ask(url, format!("{statement}{password}")).await;
+            if let Some(role) = made {
+                self.roles.lock().unwrap().push(role.to_owned());
+                addresses.push(format!("{scheme}://{role}:story@{host}/{database}"));
+            }
+        }
+        addresses
+    }
+
     pub(crate) fn clear(&self) {
         let Some(server) = &self.server else { return };
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         for name in self.created.lock().unwrap().drain(..) {
             runtime.block_on(ask(server, format!("DROP DATABASE {name} WITH (FORCE)")));
+        }
+        for role in self.roles.lock().unwrap().drain(..) {
+            runtime.block_on(ask(server, format!("DROP ROLE {role}")));
         }
     }
 }

@@ -160,7 +160,8 @@ impl Log {
     #[must_use]
     pub fn seal(&self, header: &PageHeader, entries: Vec<PageEntry>) -> Page {
         let header = header.encode_to_vec();
-        Page { signature: Some(self.keys.sign("qianshou.page.v1", &header)), header: Some(header.into()), entries }
+        let signature = Some(self.keys.sign("qianshou.page.v1", &header));
+        Page { signature, header: Some(header.into()), entries, traces: vec![] }
     }
 
     /// The sound next page.

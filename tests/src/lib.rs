@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 pub mod bench;
+pub mod collector;
 pub mod crowd;
 pub mod database;
 pub mod desk;
@@ -78,6 +79,12 @@ pub fn buf() -> Option<PathBuf> {
 #[must_use]
 pub fn number(name: &str, usual: u32) -> u32 {
     environment(name).and_then(|number| number.parse().ok()).unwrap_or(usual)
+}
+
+/// The Python with what `tests/python/requirements.txt` names, if `QIANSHOU_TEST_PYTHON` names one.
+#[must_use]
+pub fn python() -> Option<PathBuf> {
+    environment("QIANSHOU_TEST_PYTHON").map(PathBuf::from)
 }
 
 /// The one place where the stories look at the environment; `tests/run` sets it.

@@ -53,7 +53,7 @@ impl Node {
         let serving = node.serve(CancellationToken::new()).await.unwrap();
         let address = format!("https://{}", serving.api);
         let ca = std::fs::read(NodeKeys::open(&loaded.keys_directory()).unwrap().ca_path).unwrap();
-        let peers = format!("https://{}", serving.peers);
+        let peers = format!("https://{}", serving.peers.unwrap());
         let admin = Caller::new(&address, &ca, Some(token));
         Self { code, folder, address, peers, admin, ledger, loaded, clock, seed, serving }
     }

@@ -33,6 +33,11 @@ impl Everything {
         Self(places)
     }
 
+    /// Something else, by its places.
+    pub fn told(places: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        Self(places.into_iter().map(|(place, bytes)| (place, legible(&bytes))).collect())
+    }
+
     /// Where a text stands: `file` or `table.column`.
     #[must_use]
     pub fn find(&self, text: &str) -> Vec<&str> {

@@ -115,6 +115,16 @@ impl World {
         (db, url)
     }
 
+    /// The address of a database without tables; on SQLite of a file that is not there yet.
+    pub async fn empty_database(&self, name: &str) -> String {
+        self.scratch.url(&self.folder(name)).await
+    }
+
+    /// Runs a file that makes database roles; answers each one's address for this database. They go with the story.
+    pub async fn database_roles(&self, url: &str, file: &str) -> Vec<String> {
+        self.scratch.roles(url, file).await
+    }
+
     /// The ledger of node 64 on an empty database.
     pub async fn ledger(&self) -> Ledger {
         let (db, _) = self.database("ledger").await;
@@ -198,7 +208,8 @@ pub async fn open(url: &str) -> Db {
 }
 
 /// A port that stays the same over restarts, below those that the system gives away.
-fn free_port() -> u16 {
+#[must_use]
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 100 * 100).unwrap();
     let mut ports = std::iter::repeat_with(|| 10_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000);

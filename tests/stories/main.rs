@@ -5,8 +5,12 @@
 mod architecture;
 mod contract;
 mod exchange;
+mod keeping;
 mod ledger;
+mod python;
 mod registry;
 mod reporting;
+mod roles;
 mod sheets;
 mod sql;
+mod telemetry;

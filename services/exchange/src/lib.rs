@@ -40,6 +40,9 @@ use crate::{
 /// Beyond two pages' bytes, what frames them in a message.
 const MESSAGE_MARGIN_BYTES: usize = 64 * 1024;
 
+/// What the node's processes are told when peers or agreements have changed.
+pub(crate) const CHANGED: &str = "exchange changed";
+
 /// What the exchange stands on.
 pub struct Ground {
     /// The node's ledger, whose database holds this house's tables too.
@@ -75,6 +78,12 @@ impl House {
 
     pub(crate) fn clock(&self) -> &Clock {
         self.ground.ledger.clock()
+    }
+
+    /// Peers or agreements have changed: the tasks look again, in every process of the node.
+    pub(crate) async fn changed(&self) {
+        self.hub.ring();
+        self.ground.ledger.tell(CHANGED).await;
     }
 
     pub(crate) fn limits(&self) -> Limits {

@@ -33,12 +33,15 @@ pub struct Config {
     pub database: Database,
     pub api: Api,
     pub peers: Peers,
+    pub roles: Roles,
+    pub neighbours: Neighbours,
     pub keys: Keys,
     pub ledger: Ledger,
     pub limits: Limits,
     pub exchange: Exchange,
     pub divisions: Divisions,
     pub log: Log,
+    pub telemetry: Telemetry,
 }
 
 /// Whose node this is.
@@ -74,6 +77,23 @@ pub struct Peers {
     pub listen: SocketAddr,
     /// Empty: derived from the bound port.
     pub address: String,
+}
+
+/// The houses of this process.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Roles {
+    /// Empty: all.
+    pub serve: Vec<String>,
+}
+
+/// The node's other processes, by house: `https://host:port`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Neighbours {
+    pub registry: Vec<String>,
+    pub exchange: Vec<String>,
+    pub reporting: Vec<String>,
 }
 
 /// Where the node's keys are.
@@ -141,6 +161,20 @@ pub struct Divisions {
 pub struct Log {
     pub filter: String,
     pub format: LogFormat,
+}
+
+/// Traces and metrics, and who reads them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    /// Empty: no traces, and no metrics by this way.
+    pub otlp_endpoint: String,
+    pub export_interval_ms: u64,
+    pub sample_ratio: f64,
+    /// Empty: no page.
+    pub prometheus_listen: String,
+    /// Empty: the node's code.
+    pub instance: String,
 }
 
 /// Lines for eyes or for machines.
@@ -325,6 +359,7 @@ impl Layers {
 fn shaped_like(default: Option<&Value>, text: String) -> Value {
     match default {
         Some(Value::Integer(_)) => text.parse().map_or(Value::String(text), Value::Integer),
+        Some(Value::Float(_)) => text.parse().map_or(Value::String(text), Value::Float),
         Some(Value::Boolean(_)) => text.parse().map_or(Value::String(text), Value::Boolean),
         Some(Value::Array(_)) => {
             let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
@@ -339,6 +374,7 @@ fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => masked(text),
         Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
         Value::Boolean(yes) => yes.to_string(),
         Value::Array(parts) => parts.iter().map(shown).collect::<Vec<_>>().join(", "),
         other => format!("{other:?}"),

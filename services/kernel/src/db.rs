@@ -4,7 +4,15 @@
 //! Never hides SQL, never decides anything: it carries texts and values to whichever database a node has, in blocks of
 //! rows, for a hop per row would cost more than the row.
 
-use std::{borrow::Cow, path::Path, str::FromStr, time::Duration};
+mod notices;
+mod snapshot;
+
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use sqlx::{
     AssertSqlSafe, Column, Connection, Database, Executor, Row as _, TypeInfo,
@@ -12,7 +20,15 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 
-use crate::error::{Error, Result};
+pub use self::snapshot::Levels;
+use crate::{
+    error::{Error, Result},
+    telemetry::metrics,
+};
+
+/// The databases' names in metrics, by OpenTelemetry's conventions.
+const SQLITE: &str = "sqlite";
+const POSTGRES: &str = "postgresql";
 
 /// A value to bind or to insert. NULL is typed, for PostgreSQL asks.
 #[derive(Clone, Debug, PartialEq)]
@@ -191,13 +207,19 @@ pub struct Migration {
     pub sql: &'static str,
 }
 
+/// The file of a `sqlite:FILE` address; `None`: it is a server's.
+#[must_use]
+pub fn sqlite_file(url: &str, dir: &Path) -> Option<PathBuf> {
+    url.strip_prefix("sqlite:").map(|file| dir.join(file))
+}
+
 impl Db {
     /// Opens `sqlite:FILE` (relative to `dir`) or `postgres://…` and makes sure that a commit is on the disk when it
     /// says so.
     pub async fn open(url: &str, dir: &Path, readers: u32, connections: u32) -> Result<Self> {
-        if let Some(file) = url.strip_prefix("sqlite:") {
+        if let Some(file) = sqlite_file(url, dir) {
             let options = SqliteConnectOptions::new()
-                .filename(dir.join(file))
+                .filename(file)
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
@@ -275,30 +297,23 @@ impl Db {
         Ok(true)
     }
 
-    /// Brings every house's tables to this binary's level. Several processes may start at once.
+    /// Brings every house's tables to this binary's level. Several processes may start at once; where nothing is missing,
+    /// nothing is asked for that only the tables' owner may do.
     pub async fn migrate(&self, migrations: &[Migration]) -> Result<()> {
+        if self.is_migrated(migrations).await {
+            return Ok(());
+        }
         let mut tx = self.begin().await?;
-        if self.is_shared() {
-            tx.fetch("SELECT CAST(pg_advisory_xact_lock(727727) AS TEXT)", vec![]).await?;
-        }
-        tx.execute(
-            "CREATE TABLE IF NOT EXISTS migrations (house TEXT NOT NULL, version BIGINT NOT NULL, PRIMARY KEY (house, version))",
-            vec![],
-        )
-        .await?;
-        for migration in migrations {
-            let new = "INSERT INTO migrations (house, version) VALUES ($1, $2) ON CONFLICT (house, version) DO NOTHING";
-            if tx.execute(new, crate::binds![migration.house, migration.version]).await? == 0 {
-                continue;
-            }
-            let word = if self.is_shared() { "BYTEA" } else { "BLOB" };
-            for statement in migration.sql.replace("BYTES", word).split(';') {
-                if !statement.trim().is_empty() {
-                    tx.execute(statement.trim().to_owned(), vec![]).await?;
-                }
-            }
-        }
+        tx.migrate(migrations).await?;
         tx.commit().await
+    }
+
+    async fn is_migrated(&self, migrations: &[Migration]) -> bool {
+        let Ok(rows) = self.fetch("SELECT house, version FROM migrations", vec![]).await else { return false };
+        let done = |m: &Migration| {
+            rows.iter().any(|r| r.text(0).is_ok_and(|h| h == m.house) && r.int(1).is_ok_and(|v| v == m.version))
+        };
+        migrations.iter().all(done)
     }
 
     /// Asks the database to prepare a statement without running it, and answers its columns' names and types.
@@ -371,7 +386,9 @@ async fn sqlite<'e>(
     sql: Sql,
     binds: Vec<Value>,
 ) -> Result<Vec<Row>, sqlx::Error> {
-    Ok(bound!(sql, binds).fetch_all(executor).await?.into_iter().map(Row::Sqlite).collect())
+    let operation = metrics::operation(&sql);
+    let rows = metrics::statement(SQLITE, operation, bound!(sql, binds).fetch_all(executor)).await?;
+    Ok(rows.into_iter().map(Row::Sqlite).collect())
 }
 
 async fn postgres<'e>(
@@ -379,13 +396,41 @@ async fn postgres<'e>(
     sql: Sql,
     binds: Vec<Value>,
 ) -> Result<Vec<Row>, sqlx::Error> {
-    Ok(bound!(sql, binds).fetch_all(executor).await?.into_iter().map(Row::Postgres).collect())
+    let operation = metrics::operation(&sql);
+    let rows = metrics::statement(POSTGRES, operation, bound!(sql, binds).fetch_all(executor)).await?;
+    Ok(rows.into_iter().map(Row::Postgres).collect())
 }
 
 /// Blocks that a long list is cut into, so that few different statements are ever prepared.
 const BLOCKS: [usize; 5] = [256, 64, 16, 4, 1];
 
 impl Tx {
+    /// As [`Db::migrate`], inside the transaction.
+    async fn migrate(&mut self, migrations: &[Migration]) -> Result<()> {
+        let shared = matches!(self, Self::Postgres(_));
+        if shared {
+            self.fetch("SELECT CAST(pg_advisory_xact_lock(727727) AS TEXT)", vec![]).await?;
+        }
+        self.execute(
+            "CREATE TABLE IF NOT EXISTS migrations (house TEXT NOT NULL, version BIGINT NOT NULL, PRIMARY KEY (house, version))",
+            vec![],
+        )
+        .await?;
+        for migration in migrations {
+            let new = "INSERT INTO migrations (house, version) VALUES ($1, $2) ON CONFLICT (house, version) DO NOTHING";
+            if self.execute(new, crate::binds![migration.house, migration.version]).await? == 0 {
+                continue;
+            }
+            let word = if shared { "BYTEA" } else { "BLOB" };
+            for statement in migration.sql.replace("BYTES", word).split(';') {
+                if !statement.trim().is_empty() {
+                    self.execute(statement.trim().to_owned(), vec![]).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Reads rows inside the transaction.
     pub async fn fetch(&mut self, sql: impl Into<Sql>, binds: Vec<Value>) -> Result<Vec<Row>> {
         let sql = sql.into();
@@ -398,9 +443,14 @@ impl Tx {
     /// Runs a statement; answers how many rows it touched.
     pub async fn execute(&mut self, sql: impl Into<Sql>, binds: Vec<Value>) -> Result<u64> {
         let sql = sql.into();
+        let operation = metrics::operation(&sql);
         Ok(match self {
-            Self::Sqlite(tx) => bound!(sql, binds).execute(&mut **tx).await?.rows_affected(),
-            Self::Postgres(tx) => bound!(sql, binds).execute(&mut **tx).await?.rows_affected(),
+            Self::Sqlite(tx) => {
+                metrics::statement(SQLITE, operation, bound!(sql, binds).execute(&mut **tx)).await?.rows_affected()
+            }
+            Self::Postgres(tx) => {
+                metrics::statement(POSTGRES, operation, bound!(sql, binds).execute(&mut **tx)).await?.rows_affected()
+            }
         })
     }
 
@@ -450,8 +500,8 @@ impl Tx {
     /// Makes it last.
     pub async fn commit(self) -> Result<()> {
         match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => tx.commit().await?,
+            Self::Sqlite(tx) => metrics::statement(SQLITE, "COMMIT", tx.commit()).await?,
+            Self::Postgres(tx) => metrics::statement(POSTGRES, "COMMIT", tx.commit()).await?,
         }
         Ok(())
     }

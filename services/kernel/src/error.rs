@@ -94,6 +94,12 @@ impl Error {
         Self::Refused(Refusal::one(field, reason, detail))
     }
 
+    /// A refusal in words of its own, where the standing ones would not say the next step.
+    #[must_use]
+    pub fn told(field: impl Into<String>, reason: Reason, zh: impl Into<String>, en: impl Into<String>) -> Self {
+        Self::Refused(Refusal(vec![Violation { field: field.into(), reason, zh: zh.into(), en: en.into() }]))
+    }
+
     /// Broken machinery, told in words for the log.
     #[must_use]
     pub fn broken(what: impl Into<String>) -> Self {

@@ -1,7 +1,8 @@
 //! A line to a service: next door (the routes of this process, no socket) or across town (HTTP/2 over TLS). Generated
 //! clients are generic over it, so a house asks its neighbour the same way wherever it lives.
 //!
-//! Never retries and never hides a failure; it reconnects when it is next used. Message sizes are the client's to limit.
+//! Never retries and never hides a failure: where the other end is away, going away or lost, the answer is UNAVAILABLE, and
+//! whoever asks again does so under the same request id. It reconnects when it is next used. Message sizes are the client's to limit.
 
 use std::{
     fmt,
@@ -17,6 +18,7 @@ use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::{
+    Status,
     body::Body,
     service::Routes,
     transport::{Channel, Endpoint, Error as TransportError},
@@ -27,6 +29,7 @@ use crate::{
     error::{Error, Reason, Result},
     identity::NodeKeys,
     server::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES, pinning, trusting},
+    telemetry::rpc::Call,
 };
 
 /// From the name's look-up to the end of the handshake.
@@ -35,6 +38,10 @@ const CONNECT_TIMEOUT_MS: u64 = 10_000;
 const KEEPALIVE_INTERVAL_MS: u64 = 20_000;
 const KEEPALIVE_TIMEOUT_MS: u64 = 10_000;
 
+/// In the extensions of an answer that this end gave itself, for the other was not heard.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unheard;
+
 /// A transport for generated clients. Clones share the connection.
 #[derive(Clone)]
 pub struct Line(Way);
@@ -42,7 +49,7 @@ pub struct Line(Way);
 #[derive(Clone)]
 enum Way {
     NextDoor(Routes),
-    AcrossTown { channel: Channel, authorization: Option<HeaderValue> },
+    AcrossTown { address: Arc<str>, channel: Channel, authorization: Option<HeaderValue> },
 }
 
 impl Line {
@@ -65,7 +72,8 @@ impl Line {
             Ok::<_, Error>(value)
         };
         let authorization = token.map(header).transpose()?;
-        Ok(Self(Way::AcrossTown { channel: channel(address, trusting(ca_pem)?)?, authorization }))
+        let channel = channel(address, trusting(ca_pem)?)?;
+        Ok(Self(Way::AcrossTown { address: address.into(), channel, authorization }))
     }
 
     /// To a peer's listener, showing our peer certificate and accepting exactly `certificate` (DER). It connects when first used;
@@ -74,7 +82,8 @@ impl Line {
     /// # Errors
     /// A refusal if the address is none.
     pub fn to_peer(address: &str, keys: &NodeKeys, certificate: &[u8]) -> Result<Self> {
-        Ok(Self(Way::AcrossTown { channel: channel(address, pinning(keys, certificate)?)?, authorization: None }))
+        let channel = channel(address, pinning(keys, certificate)?)?;
+        Ok(Self(Way::AcrossTown { address: address.into(), channel, authorization: None }))
     }
 }
 
@@ -129,14 +138,27 @@ impl Service<Request<Body>> for Line {
                 let answer = routes.call(request);
                 Box::pin(async move { answer.await.map_err(|never| match never {}) })
             }
-            Way::AcrossTown { channel, authorization } => {
+            Way::AcrossTown { address, channel, authorization } => {
                 if let Some(value) = authorization {
                     request.headers_mut().insert(AUTHORIZATION, value.clone());
                 }
-                Box::pin(channel.call(request))
+                let (address, call) = (address.clone(), Call::made(&mut request));
+                let answer = channel.call(request);
+                let heard = async move { Ok(answer.await.unwrap_or_else(|cause| unheard(&address, &cause))) };
+                match call {
+                    Some(call) => Box::pin(call.asked(heard)),
+                    None => Box::pin(heard),
+                }
             }
         }
     }
+}
+
+fn unheard(address: &str, cause: &TransportError) -> Response<Body> {
+    tracing::debug!(address, ?cause, "unheard");
+    let mut answer = Status::from(Error::refused("", Reason::Unavailable, address)).into_http();
+    answer.extensions_mut().insert(Unheard);
+    answer
 }
 
 impl fmt::Debug for Line {

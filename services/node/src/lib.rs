@@ -1,7 +1,9 @@
 //! The only binary. `main` is trace → command line → configuration → node → run → drain; everything else lives in the
 //! houses. `demo` opens three nodes in one process and lets them exchange over real sockets.
 
+pub mod backup;
 pub mod cli;
 pub mod demo;
 pub mod node;
+mod roles;
 mod sheet;

@@ -2,13 +2,20 @@
 //!
 //! Knows every house; no house knows it. The path: configuration → keys → database → ledger → houses → doors → drain.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use qianshou_exchange::{Exchange, Ground};
 use qianshou_kernel::{
     clock::Clock,
     config::{Config, Loaded, ms},
-    db::Db,
+    db::{Db, Levels, Migration},
     error::{Error, Reason, Result},
     follow::Feed,
     id::{Area, Ids},
@@ -19,11 +26,8 @@ use qianshou_kernel::{
     server::{self, Listener, PeerSet},
 };
 use qianshou_proto::{
-    exchange::v1::exchange_admin_service_server::SERVICE_NAME as EXCHANGE_ADMIN,
     identity::v1::identity_service_server::{IdentityServiceServer, SERVICE_NAME as IDENTITY},
     ledger::v1::ledger_service_server::{LedgerServiceServer, SERVICE_NAME as LEDGER},
-    registry::v1::registry_service_server::SERVICE_NAME as REGISTRY,
-    reporting::v1::reporting_service_server::SERVICE_NAME as REPORTING,
 };
 use qianshou_registry::Registry;
 use qianshou_reporting::Reporting;
@@ -31,9 +35,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::{codec::CompressionEncoding, service::Routes};
 
+use crate::roles::{House, Roles};
+
 /// An open node: its database stands at this binary's level, its doors are still shut.
 pub struct Node {
     config: Config,
+    directory: PathBuf,
+    roles: Roles,
     keys: Arc<NodeKeys>,
     secrets: Arc<Secrets>,
     ledger: Ledger,
@@ -45,10 +53,11 @@ pub struct Node {
 pub struct Serving {
     /// Where people call.
     pub api: SocketAddr,
-    /// Where peers call.
-    pub peers: SocketAddr,
-    /// Its counting house, for whoever checks it.
+    /// Where peers call, if the exchange is here.
+    pub peers: Option<SocketAddr>,
+    /// Its counting house, for whoever checks it; it counts only where it is served.
     pub reporting: Reporting,
+    _alone: Option<File>,
     doors: JoinSet<Result<()>>,
     cancel: CancellationToken,
 }
@@ -96,29 +105,65 @@ fn whole() -> Area {
     Area::parse(Area::NATION).expect("00 is an area")
 }
 
+/// Every house's tables, in the order they are made.
+#[must_use]
+pub fn migrations() -> Vec<Migration> {
+    let houses = [
+        ledger::MIGRATIONS,
+        qianshou_registry::MIGRATIONS,
+        qianshou_exchange::MIGRATIONS,
+        qianshou_reporting::MIGRATIONS,
+    ];
+    houses.concat()
+}
+
+/// What tables at these levels lack: house, from, to.
+#[must_use]
+pub fn pending(levels: &Levels) -> Vec<(&'static str, i64, i64)> {
+    let had = |house: &str| levels.get(house).copied().unwrap_or(0);
+    let newest: BTreeMap<_, _> = migrations().iter().map(|step| (step.house, step.version)).collect();
+    newest.into_iter().map(|(house, to)| (house, had(house), to)).filter(|(_, from, to)| from < to).collect()
+}
+
+/// A house whose tables are at a level that this program does not know.
+#[must_use]
+pub fn later(levels: &Levels) -> Option<String> {
+    let known: BTreeMap<_, _> = migrations().iter().map(|step| (step.house, step.version)).collect();
+    let beyond = |(house, level): &(&String, &i64)| known.get(house.as_str()).is_none_or(|newest| *newest < **level);
+    levels.iter().find(beyond).map(|(house, level)| format!("{house} {level}"))
+}
+
+/// The database of a node that stands already, for a command beside it.
+///
+/// # Errors
+/// A refusal if its file is not there; it is not made here.
+pub async fn database(loaded: &Loaded) -> Result<Db> {
+    let url = &loaded.config.database.url;
+    if let Some(file) = url.strip_prefix("sqlite:").map(|file| loaded.directory.join(file)).filter(|f| !f.exists()) {
+        return Err(Error::refused("database.url", Reason::NotFound, file.display()));
+    }
+    Db::open(url, &loaded.directory, 1, 2).await
+}
+
 impl Node {
-    /// Opens keys and database, brings the tables to this binary's level and puts the embedded divisions into the ledger.
+    /// Opens keys and database, brings the tables to this binary's level and, where the registry is, puts the embedded
+    /// divisions into the ledger.
     /// `seed` makes ids repeatable, for tests.
     pub async fn open(loaded: Loaded, clock: Clock, seed: Option<u64>) -> Result<Self> {
         let keys = Arc::new(NodeKeys::open(&loaded.keys_directory())?);
-        let config = loaded.config;
+        let (config, directory) = (loaded.config, loaded.directory);
+        let roles = Roles::parse(&config.roles.serve)?;
         if keys.node != config.node.code {
             return Err(Error::refused("node.code", Reason::NotHome, &keys.node));
         }
         let db = Db::open(
             &config.database.url,
-            &loaded.directory,
+            &directory,
             config.database.sqlite_readers,
             config.database.postgres_connections,
         )
         .await?;
-        let migrations = [
-            ledger::MIGRATIONS,
-            qianshou_registry::MIGRATIONS,
-            qianshou_exchange::MIGRATIONS,
-            qianshou_reporting::MIGRATIONS,
-        ];
-        db.migrate(&migrations.concat()).await?;
+        db.migrate(&migrations()).await?;
         let kinds = Arc::new(Kinds::new(qianshou_registry::domain::KINDS));
         let limits = ledger::Limits {
             group_max_commands: config.ledger.group_max_commands,
@@ -127,11 +172,13 @@ impl Node {
             poll_ms: config.ledger.poll_ms,
         };
         let ledger = Ledger::open(db.clone(), &config.node.code, kinds, clock.clone(), limits).await?;
-        qianshou_registry::store::bootstrap(&ledger, &config.divisions.bootstrap_areas, |_| ()).await?;
+        if roles.has(House::Registry) {
+            qianshou_registry::store::bootstrap(&ledger, &config.divisions.bootstrap_areas, |_| ()).await?;
+        }
         let ids = seed.map_or_else(|| Ids::random(clock.clone()), |seed| Ids::seeded(clock.clone(), seed));
         let secrets = Secrets::new(&keys.seal, &keys.blind).map_err(|e| Error::Broken(Box::new(e)))?;
         let tokens = StoredTokens::new(db, clock, ids.clone());
-        Ok(Self { config, keys, secrets: Arc::new(secrets), ledger, tokens, ids })
+        Ok(Self { config, directory, roles, keys, secrets: Arc::new(secrets), ledger, tokens, ids })
     }
 
     /// A fresh administrator's token, for whoever holds the node's folder.
@@ -165,33 +212,32 @@ impl Node {
         }
     }
 
-    /// Opens both doors and starts the heartbeats.
-    pub async fn serve(self, shutdown: CancellationToken) -> Result<Serving> {
+    async fn exchange(&self, peers: PeerSet, address: SocketAddr, cancel: CancellationToken) -> Result<Exchange> {
         let config = &self.config;
-        let cancel = shutdown.child_token();
-        let cached = Arc::new(CachedTokens::new(Arc::new(self.tokens.clone()), &config.limits));
-        let peer_set = PeerSet::default();
-        let people = Listener::people(config.api.listen, &self.keys, cached.clone()).await?;
-        let peers = Listener::peers(config.peers.listen, &self.keys, peer_set.clone()).await?;
-        let (api_address, peer_address) = (people.address(), peers.address());
-
-        let reporting = Reporting::new(self.ledger.clone(), ms(config.ledger.wait_max_ms))?;
-        let advertised = if config.peers.address.is_empty() {
-            format!("https://{peer_address}")
-        } else {
-            config.peers.address.clone()
-        };
-        let exchange = Exchange::open(Ground {
+        let bound = || format!("https://{address}");
+        let advertised = Some(config.peers.address.clone()).filter(|address| !address.is_empty()).unwrap_or_else(bound);
+        Exchange::open(Ground {
             ledger: self.ledger.clone(),
             ids: self.ids.clone(),
             keys: self.keys.clone(),
             secrets: self.secrets.clone(),
-            peers: peer_set,
+            peers,
             card: card(&self.keys, &config.node.name, &advertised),
             config: config.exchange.clone(),
-            cancel: cancel.clone(),
+            cancel,
         })
-        .await?;
+        .await
+    }
+
+    /// Opens the doors, both or the people's, and starts the heartbeats of the houses that are here.
+    pub async fn serve(self, shutdown: CancellationToken) -> Result<Serving> {
+        let (config, roles) = (&self.config, &self.roles);
+        let alone = roles.alone(&config.database, &self.directory)?;
+        let cancel = shutdown.child_token();
+        let cached = Arc::new(CachedTokens::new(Arc::new(self.tokens.clone()), &config.limits));
+        let people = Listener::people(config.api.listen, &self.keys, cached.clone()).await?;
+        let api_address = people.address();
+        let reporting = Reporting::new(self.ledger.clone(), ms(config.ledger.wait_max_ms))?;
 
         let largest = config.limits.message_max_bytes;
         macro_rules! bounded {
@@ -203,33 +249,48 @@ impl Node {
             };
         }
         let feed = Feed { ledger: self.ledger.clone(), cancel: cancel.clone() };
-        let desk = TokenDesk { tokens: self.tokens.clone(), cache: cached };
-        let routes = Routes::new(bounded!(Registry::new(self.verbs()).service()))
-            .add_service(bounded!(reporting.service()))
-            .add_service(bounded!(exchange.admin_service()))
-            .add_service(bounded!(LedgerServiceServer::new(feed)))
+        let words = self.ledger.words();
+        tokio::spawn({
+            let (cached, cancel) = (cached.clone(), cancel.clone());
+            async move { cancel.run_until_cancelled(cached.hear(words)).await }
+        });
+        let desk = TokenDesk { tokens: self.tokens.clone(), cache: cached, ledger: self.ledger.clone() };
+        let mut routes = Routes::new(bounded!(LedgerServiceServer::new(feed)))
             .add_service(bounded!(IdentityServiceServer::new(desk)));
+        let mut doors = JoinSet::new();
+        let mut peers = None;
+        if roles.has(House::Registry) {
+            routes = routes.add_service(bounded!(Registry::new(self.verbs()).service()));
+            tokio::spawn(forget_requests(self.ledger.clone(), config.ledger.request_keep_days, cancel.clone()));
+        }
+        if roles.has(House::Reporting) {
+            routes = routes.add_service(bounded!(reporting.service()));
+            reporting.start(cancel.clone());
+        }
+        if roles.has(House::Exchange) {
+            let peer_set = PeerSet::default();
+            let door = Listener::peers(config.peers.listen, &self.keys, peer_set.clone()).await?;
+            peers = Some(door.address());
+            let exchange = self.exchange(peer_set, door.address(), cancel.clone()).await?;
+            routes = routes.add_service(bounded!(exchange.admin_service()));
+            let (peer_routes, _) = server::with_health(Routes::new(exchange.peer_service()));
+            let tasks = exchange.start_tasks();
+            doors.spawn(async move { tasks.await.map_err(|e| Error::Broken(Box::new(e))) });
+            let (limits, cancel) = (config.limits.clone(), cancel.clone());
+            doors.spawn(async move { server::serve(door, peer_routes, &limits, cancel).await });
+        }
+        let routes = roles.gateway(routes, &config.neighbours, &std::fs::read(&self.keys.ca_path)?)?;
         let (routes, health) = server::with_health(server::with_reflection(routes)?);
-        for service in ["", REGISTRY, REPORTING, EXCHANGE_ADMIN, LEDGER, IDENTITY] {
+        for service in roles.here().map(House::service).chain(["", LEDGER, IDENTITY]) {
             health.set_service_status(service, tonic_health::ServingStatus::Serving).await;
         }
-        let (peer_routes, _) = server::with_health(Routes::new(exchange.peer_service()));
-
-        exchange.start_tasks();
-        reporting.start(cancel.clone());
-        tokio::spawn(forget_requests(self.ledger.clone(), config.ledger.request_keep_days, cancel.clone()));
-        let mut doors = JoinSet::new();
         let limits = config.limits.clone();
         doors.spawn({
-            let (limits, cancel) = (limits.clone(), cancel.clone());
+            let cancel = cancel.clone();
             async move { server::serve(people, routes, &limits, cancel).await }
         });
-        doors.spawn({
-            let cancel = cancel.clone();
-            async move { server::serve(peers, peer_routes, &limits, cancel).await }
-        });
-        tracing::info!(node = %config.node.code, api = %api_address, peers = %peer_address, "serving");
-        Ok(Serving { api: api_address, peers: peer_address, reporting, doors, cancel })
+        tracing::info!(node = %config.node.code, api = %api_address, ?peers, ?roles, "serving");
+        Ok(Serving { api: api_address, peers, reporting, _alone: alone, doors, cancel })
     }
 }
 

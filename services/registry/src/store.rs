@@ -11,7 +11,7 @@ use qianshou_kernel::{
     error::{Error, Result},
     id::{Area, Name},
     kind::{Areas, Noun},
-    ledger::{Command, Content, Ledger, Version, Write},
+    ledger::{self, Command, Content, Ledger, Version, Write},
 };
 use qianshou_proto::registry::v1::Division;
 
@@ -90,7 +90,7 @@ pub async fn bootstrap(ledger: &Ledger, areas: &[String], mut progress: impl FnM
         progress(block * BLOCK + part.len());
     }
     let count = divisions.len();
-    ledger.db().run(&[Ledger::move_cursor(BOOTSTRAP, 0, count as u64)]).await?;
+    ledger::run(ledger.db(), &[Ledger::move_cursor(BOOTSTRAP, 0, count as u64)]).await?;
     Ok(count)
 }
 

@@ -2,6 +2,8 @@
 //! tallies, in the commit that moves the cursor. The order of entries does not matter and repetition does nothing,
 //! for a subject is always counted from the newest version of all its records.
 
+pub(crate) mod lag;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
@@ -10,6 +12,7 @@ use qianshou_kernel::{
     error::Result,
     follow::Follower,
     ledger::{Content, Ledger, Stored},
+    telemetry::Work,
 };
 use qianshou_proto::{common::v1::EndReason, registry::v1::Division};
 use time::Date;
@@ -45,11 +48,15 @@ impl Follower for Follow {
     }
 
     async fn apply(&self, entries: Vec<Stored>, from: u64, to: u64) -> Result<()> {
-        let change = self.change(entries).await?;
-        if !self.store.save(&Ledger::move_cursor(Self::NAME, from, to), change).await? {
-            tracing::debug!(from, to, "another process counted these entries");
-        }
-        Ok(())
+        let causes: Vec<_> = entries.iter().filter_map(|entry| entry.trace).collect();
+        let tally = async {
+            let change = self.change(entries).await?;
+            if !self.store.save(&Ledger::move_cursor(Self::NAME, from, to), change).await? {
+                tracing::debug!(from, to, "another process counted these entries");
+            }
+            Ok(())
+        };
+        Work::begin(causes, || tracing::info_span!("reporting.tally")).run(tally).await
     }
 }
 

@@ -77,6 +77,7 @@ impl Reporting {
         let report = move |position| {
             progress.send_replace(position);
         };
+        tokio::spawn(follow::lag::measure(self.ledger.clone(), cancel.clone()));
         tokio::spawn(run(self.ledger.clone(), self.follow(), cancel, report))
     }
 

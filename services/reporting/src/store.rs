@@ -8,6 +8,7 @@ use qianshou_kernel::{
     db::{Db, Row, Statement, Tx, Value},
     error::Result,
     id::Area,
+    ledger::begin,
 };
 
 use crate::domain::{
@@ -91,7 +92,7 @@ impl Store {
 
     /// Saves a change and moves the cursor, in one commit. `false`: somebody else had moved it, and nothing was done.
     pub async fn save(&self, cursor: &Statement, change: Change) -> Result<bool> {
-        let mut tx = self.0.begin().await?;
+        let mut tx = begin(&self.0).await?;
         // First, for its row is the lock: a second process waits here and then finds that it was moved.
         if !tx.run(cursor).await? {
             tx.rollback().await?;

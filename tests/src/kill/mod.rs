@@ -45,6 +45,8 @@ pub struct Plan {
     kills: [Vec<Kill>; 2],
     /// Restores the provider from a backup; these kills follow.
     restore: Option<[Vec<Kill>; 2]>,
+    /// Writes again once the consumer holds everything: what it holds ends then, however slow the machine is.
+    twice: bool,
     /// Lets a forger speak for the provider at the end.
     forge: bool,
 }
@@ -83,7 +85,7 @@ impl Plan {
         kills[1][0].after /= 4;
         let restore = seed.is_multiple_of(5).then(|| [some_kills(&mut chance, 1..2), some_kills(&mut chance, 1..2)]);
         let (pseudonyms, page_max_entries) = (chance.random(), chance.random_range(3..30));
-        Self { seed, mutation: None, pseudonyms, page_max_entries, kills, restore, forge: seed % 5 == 1 }
+        Self { seed, mutation: None, pseudonyms, page_max_entries, kills, restore, twice: false, forge: seed % 5 == 1 }
     }
 
     /// The plan that shows best that a rule is broken.
@@ -97,8 +99,8 @@ impl Plan {
             Mutation::DropEnd | Mutation::TrustSender | Mutation::IgnoreEpoch => calm(),
         };
         let restore = (mutation == Mutation::IgnoreEpoch).then(calm);
-        let forge = mutation == Mutation::TrustSender;
-        Self { seed, mutation: Some(name), pseudonyms: true, page_max_entries: 50, kills, restore, forge }
+        let (twice, forge) = (mutation == Mutation::DropEnd, mutation == Mutation::TrustSender);
+        Self { seed, mutation: Some(name), pseudonyms: true, page_max_entries: 50, kills, restore, twice, forge }
     }
 }
 
@@ -127,6 +129,10 @@ pub async fn run(world: World, plan: Plan) -> Lawful<Told> {
     writers.fill().await?;
     pair.offer().await;
     pair.torment(&mut writers, &plan.kills).await?;
+    if plan.twice {
+        pair.quiet().await?;
+        pair.torment(&mut writers, &plan.kills).await?;
+    }
     let mut told = Told::default();
     if let Some(kills) = &plan.restore {
         pair.restore(&mut writers, kills).await?;

@@ -166,6 +166,7 @@ impl World {
                 version: entry.version,
                 content,
                 salt: self.rng.random(),
+                trace: None,
             }
         });
         provider::Input::Entries { sources: sources.collect(), shown }

@@ -5,6 +5,7 @@ use prost::Message as _;
 use qianshou_kernel::{
     clock::format_day,
     identity::{NodeKeys, key_id, verify},
+    telemetry::Trace,
 };
 use qianshou_proto::exchange::v1::{
     Card, Control, Page, PageEntry, PageHeader, Receipt, ReceiptBody, RefusalReason, Signature, Statement,
@@ -105,8 +106,27 @@ pub fn make(
     let header = header.encode_to_vec();
     let signature = signer.sign(PAGE_CONTEXT, &header);
     let digest = digest(&header);
-    let page = Page { header: Some(header.into()), signature: Some(signature), entries };
+    let page = Page { header: Some(header.into()), signature: Some(signature), entries, traces: vec![] };
     Made { epoch: place.epoch, number: place.number, digest, count, page }
+}
+
+/// In whose traces entries were saved, as a page says it; nothing where nobody looks.
+#[must_use]
+pub fn hints(traces: &[Option<Trace>]) -> Vec<String> {
+    if traces.iter().all(Option::is_none) {
+        return vec![];
+    }
+    traces.iter().map(|trace| trace.map(|trace| trace.to_string()).unwrap_or_default()).collect()
+}
+
+/// Takes the hints out of a page; what is none, or not one for each entry, is as good as not said.
+#[must_use]
+pub fn take_hints(page: &mut Page) -> Vec<Option<Trace>> {
+    let texts = std::mem::take(&mut page.traces);
+    if texts.len() != page.entries.len() {
+        return vec![];
+    }
+    texts.iter().map(|text| Trace::hint(text)).collect()
 }
 
 /// The root over the entries; `None`: one of them is not whole.

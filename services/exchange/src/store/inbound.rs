@@ -39,6 +39,8 @@ const ASIDE: &str = "exchange_quarantine (stream, epoch, number, place, name, re
 const CLAIMS: &str = "exchange_recovery (stream, epoch, name, found_at)";
 const LEASE: &str = "UPDATE exchange_inbound SET puller = $2, leased_until = $3 \
                      WHERE stream = $1 AND (puller = $2 OR leased_until < $4)";
+const PULLER: &str = "SELECT puller, leased_until FROM exchange_inbound WHERE stream = $1";
+const RELEASE: &str = "UPDATE exchange_inbound SET leased_until = 0 WHERE puller = $1";
 const SET_ASIDE: &str = "SELECT stream, epoch, number, place, name, reason, set_aside_at FROM exchange_quarantine \
                          WHERE (stream, epoch, number, place) > ($1, $2, $3, $4) AND ($5 = '' OR stream = $5) \
                          ORDER BY stream, epoch, number, place LIMIT $6";
@@ -85,7 +87,8 @@ pub async fn consumer_command(ledger: &Ledger, provider: &str, commit: &Commit, 
         writes.extend(ends);
         statements.extend(claims);
     }
-    Ok(Command { actor: format!("nodes/{provider}"), writes, statements, ..Command::default() })
+    let traces = commit.traces.clone();
+    Ok(Command { actor: format!("nodes/{provider}"), writes, statements, traces, ..Command::default() })
 }
 
 async fn sweep_of(
@@ -191,7 +194,20 @@ impl Store {
     /// Promises that this process pulls a stream for a while; `false`: another has promised it.
     pub async fn inbound_lease(&self, stream: &str, holder: &str, for_ms: i64) -> Result<bool> {
         let now = self.now_ms();
+        // Read first: being refused under the head's lock would cost every writer.
+        let row = self.db().fetch_one(PULLER, binds![stream]).await?;
+        if let Some(row) = row
+            && row.text(0)? != holder
+            && row.int(1)? >= now
+        {
+            return Ok(false);
+        }
         self.run(vec![Statement::expecting(LEASE, binds![stream, holder, now + for_ms, now], 1)]).await
+    }
+
+    /// Takes back every promise of this process, so that another need not wait for their end.
+    pub async fn inbound_release(&self, holder: &str) -> Result<()> {
+        self.run(vec![Statement::new(RELEASE, binds![holder])]).await.map(drop)
     }
 
     /// Entries that were set aside, after a place in their list; `stream` empty: of all streams.

@@ -35,6 +35,7 @@ const MARK: &str =
 const PAGE: &str = "INSERT INTO exchange_pages (stream, epoch, number, digest, entries, position, page, made_at) \
                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 const LOAD: &str = "SELECT page FROM exchange_pages WHERE stream = $1 AND epoch = $2 AND number = $3";
+const MADE_AT: &str = "SELECT made_at FROM exchange_pages WHERE stream = $1 AND epoch = $2 AND number = $3";
 const RECEIPT: &str = "UPDATE exchange_pages SET receipt = $4 WHERE stream = $1 AND epoch = $2 AND number = $3";
 const WAITING: &str = "SELECT CAST(COALESCE(SUM(entries), 0) AS BIGINT) FROM exchange_pages \
                        WHERE stream = $1 AND epoch = $2 AND number > $3";
@@ -145,6 +146,12 @@ impl Store {
     pub async fn page_load(&self, stream: &str, epoch: u64, number: u64) -> Result<Option<Page>> {
         let row = self.db().fetch_one(LOAD, binds![stream, epoch, number]).await?;
         row.map(|row| Ok(Page::decode(bytes::Bytes::from(row.bytes(0)?))?)).transpose()
+    }
+
+    /// When a page was made; `None`: it was not.
+    pub async fn page_made_at(&self, stream: &str, epoch: u64, number: u64) -> Result<Option<i64>> {
+        let row = self.db().fetch_one(MADE_AT, binds![stream, epoch, number]).await?;
+        row.map(|row| row.int(0)).transpose()
     }
 
     /// What the consumer holds of these records.

@@ -6,6 +6,7 @@ use std::{collections::VecDeque, sync::Arc};
 use qianshou_kernel::{
     config::ms,
     error::{Error, Reason, Result},
+    telemetry::Work,
 };
 use qianshou_proto::exchange::v1::{
     AgreementState, Card, PullRequest, PullResponse, Stop, StreamState, pull_response::Message,
@@ -15,15 +16,15 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::{Backoff, hub::Pulling, outbound::ANSWERS_MARGIN, statements};
+use super::{Backoff, hub::Pulling, measure, outbound::ANSWERS_MARGIN, statements};
 #[cfg(feature = "mutations")]
-use crate::domain::{Mutation, consumer::Commit};
+use crate::domain::Mutation;
 use crate::{
     House, client,
     domain::{
         Moment,
         agreement::Held,
-        consumer::{Consumer, Input, Output},
+        consumer::{Commit, Consumer, Input, Output},
         page::key_of,
     },
 };
@@ -51,6 +52,8 @@ struct Pull {
 enum Ended {
     /// It is over; another is made.
     Over,
+    /// Another process of this node pulls the stream.
+    Elsewhere,
     /// The provider or the way to it refuses.
     Refused(Status),
     /// Our own machinery.
@@ -106,6 +109,12 @@ async fn call(house: &Arc<House>, held: &Held, card: &Card) -> bool {
     (pulling.connected, pulling.up_to_date) = (false, false);
     match ended {
         Ended::Over => {}
+        Ended::Elsewhere => {
+            // Nothing is wrong: it is looked at again with the next heartbeat, not ever more seldom.
+            house.hub.set_pulling(id, None);
+            tokio::time::sleep(ms(house.ground.config.heartbeat_ms)).await;
+            return true;
+        }
         Ended::Refused(status) => {
             tracing::debug!(stream = %id, provider = card.node(), code = ?status.code(), "a call to the provider has ended");
             if status.message().is_empty() {
@@ -151,7 +160,7 @@ impl Pull {
     async fn run(&mut self, card: &Card, requests: mpsc::Receiver<PullRequest>) -> Ended {
         match self.lease().await {
             Ok(true) => {}
-            Ok(false) => return Ended::Over,
+            Ok(false) => return Ended::Elsewhere,
             Err(error) => return Ended::Broken(error),
         }
         match self.pull(card, requests).await {
@@ -284,7 +293,8 @@ impl Pull {
                 Output::Commit(commit) => {
                     #[cfg(feature = "mutations")]
                     self.linger(&commit).await;
-                    Some(if self.house.store.inbound_commit(&provider, &commit).await? {
+                    Some(if self.commit(&provider, &commit).await? {
+                        measure::consumed(&provider, &commit);
                         Input::Committed
                     } else {
                         Input::Row(self.house.store.inbound_open(&id).await?)
@@ -297,6 +307,13 @@ impl Pull {
             }
         }
         Ok(true)
+    }
+
+    /// Makes a page last, in the traces of its entries.
+    async fn commit(&self, provider: &str, commit: &Commit) -> Result<bool> {
+        let applied = || tracing::info_span!("exchange.apply", qianshou.peer = provider);
+        let causes = commit.traces.iter().copied().flatten();
+        Work::begin(causes, applied).run(self.house.store.inbound_commit(provider, commit)).await
     }
 
     /// A process that breaks one step in two on purpose waits between the halves, so that a kill can find it there.

@@ -1,25 +1,30 @@
 //! The heartbeats. One supervisor looks at the agreements, now and then and when it is rung, and sees to it that every
 //! outbound stream has its [`outbound`] task, every inbound one its puller ([`inbound`]), and every half of ours its delivery
-//! ([`statements`]). Each takes no input but what is kept, and may be stopped at any point.
+//! ([`statements`]); [`measure`] says how they do. Each takes no input but what is kept, and may be stopped at any point.
 
 pub(crate) mod hub;
 mod inbound;
+mod measure;
 mod outbound;
 mod statements;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use prost::Message as _;
-use qianshou_kernel::{config::ms, error::Result};
+use qianshou_kernel::{config::ms, error::Result, ledger::MISSED};
 use qianshou_proto::exchange::v1::{AgreementState, Card};
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use statements::take_theirs;
 
 use crate::{
-    House,
+    CHANGED, House,
     domain::{Limits, agreement::Held, page},
 };
+
+/// How long a process that ends tries to release its streams.
+const RELEASE_TIMEOUT_MS: u64 = 2_000;
 
 /// Answers that may be on their way to a consumer.
 pub(crate) fn outbound_answers(limits: Limits) -> usize {
@@ -38,6 +43,11 @@ pub(crate) async fn run(house: Arc<House>) {
     let mut running: HashMap<String, Running> = HashMap::new();
     let mut rung = house.hub.rung();
     tokio::spawn(statements::run(house.clone()));
+    tokio::spawn({
+        let (house, cancel) = (house.clone(), cancel.clone());
+        async move { cancel.run_until_cancelled(hear(&house)).await }
+    });
+    tokio::spawn(measure::run(house.clone()));
     loop {
         rung.borrow_and_update();
         if let Err(error) = look(&house, &mut running).await {
@@ -45,17 +55,45 @@ pub(crate) async fn run(house: Arc<House>) {
         }
         tokio::select! {
             biased;
-            () = cancel.cancelled() => return,
-            heard = rung.changed() => if heard.is_err() { return },
+            () = cancel.cancelled() => break,
+            heard = rung.changed() => if heard.is_err() { break },
             () = tokio::time::sleep(ms(house.ground.config.heartbeat_ms)) => {}
+        }
+    }
+    release(&house).await;
+}
+
+/// Another process of the node may pull at once what this one has pulled.
+async fn release(house: &House) {
+    if house.ground.ledger.db().is_shared() {
+        let released = house.store.inbound_release(house.hub.holder());
+        if !matches!(tokio::time::timeout(ms(RELEASE_TIMEOUT_MS), released).await, Ok(Ok(()))) {
+            tracing::warn!("the streams of this process could not be released; another takes them when the lease ends");
+        }
+    }
+}
+
+/// Rings when another process of the node has changed peers or agreements.
+async fn hear(house: &House) {
+    let mut words = house.ground.ledger.words();
+    loop {
+        match words.recv().await {
+            Ok(word) if word != CHANGED && word != MISSED => {}
+            // What was missed may have been that.
+            Ok(_) | Err(RecvError::Lagged(_)) => house.hub.ring(),
+            Err(RecvError::Closed) => return,
         }
     }
 }
 
 /// Starts what should run and stops what should not.
 async fn look(house: &Arc<House>, running: &mut HashMap<String, Running>) -> Result<()> {
+    let changes = house.ground.peers.changes();
     let cards: HashMap<String, Card> =
         house.store.peer_list().await?.into_iter().map(|peer| (peer.card.node().to_owned(), peer.card)).collect();
+    let pinned: Vec<(&str, &[u8])> =
+        cards.iter().map(|(node, card)| (node.as_str(), card.certificate.as_deref().unwrap_or_default())).collect();
+    house.ground.peers.settle(changes, &pinned);
     let today = house.clock().today();
     let mut wanted = HashMap::new();
     for held in house.store.agreement_list().await? {

@@ -11,20 +11,24 @@ use qianshou_kernel::{
     error::{Error, Result},
     ledger::{Content, Stored},
     person::{Domain, Secret},
+    telemetry::{Trace, Work},
 };
 use qianshou_proto::exchange::v1::{Card, PullResponse, pull_response::Message};
 use rand::{TryRngCore as _, rngs::OsRng};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::hub::{Call, Caller};
+use super::{
+    hub::{Call, Caller},
+    measure,
+};
 use crate::{
     House,
     domain::{
         Moment,
         agreement::Held,
         page::key_of,
-        provider::{Input, LedgerHead, Output, Provider, Source, SourceContent},
+        provider::{Commit, Input, LedgerHead, Output, Provider, Source, SourceContent},
     },
 };
 
@@ -67,7 +71,7 @@ pub(super) async fn run(house: Arc<House>, held: Held, card: Card, cancel: Cance
                     None => return,
                 },
                 rung = bell.changed() => match rung {
-                    Ok(()) => stream.look().await,
+                    Ok(()) => stream.look().await.map(drop),
                     Err(_) => return,
                 },
                 _ = beat.tick() => stream.beat().await,
@@ -111,7 +115,9 @@ impl Stream {
             Call::Open(caller, hello) => {
                 self.close();
                 self.refresh().await?;
-                self.look().await?;
+                if !self.look().await? {
+                    return self.hold_back(caller);
+                }
                 self.house.hub.set_serving(&self.held.accord.id, true);
                 self.house.hub.count_call(&self.consumer, true);
                 self.caller = Some(caller);
@@ -131,17 +137,31 @@ impl Stream {
         self.caller.as_ref().is_some_and(|caller| caller.id == id)
     }
 
-    /// The bell is a hint: the ledger's head is asked of the database.
-    async fn look(&mut self) -> Result<()> {
+    /// The bell is a hint: the ledger's head is asked of the database. `false`: its epoch is not declared, so nothing is made
+    /// and nothing is sent.
+    async fn look(&mut self) -> Result<bool> {
         let head = self.house.ground.ledger.head().await?;
-        self.feed(Input::Ledger(LedgerHead { epoch: head.epoch, position: head.position })).await
+        if head.declared {
+            self.feed(Input::Ledger(LedgerHead { epoch: head.epoch, position: head.position })).await?;
+        }
+        Ok(head.declared)
+    }
+
+    fn hold_back(&mut self, caller: Caller) -> Result<()> {
+        for output in Provider::undeclared() {
+            if let Output::Send(message) = output {
+                // A caller that has gone already will hear it when it calls again.
+                drop(caller.answers.try_send(Ok(PullResponse { message: Some(message) })));
+            }
+        }
+        caller.closed.cancel();
+        Ok(())
     }
 
     /// Now and then what is kept is looked at again, for another process may have changed it.
     async fn beat(&mut self) -> Result<()> {
         self.refresh().await?;
-        self.look().await?;
-        self.feed(Input::Tick).await
+        if self.look().await? { self.feed(Input::Tick).await } else { Ok(()) }
     }
 
     async fn refresh(&mut self) -> Result<()> {
@@ -167,7 +187,8 @@ impl Stream {
                 Output::Load { epoch, number } => {
                     Some(Input::Loaded(self.house.store.page_load(&self.held.accord.id, epoch, number).await?))
                 }
-                Output::Commit(commit) => Some(if self.house.store.outbound_commit(&commit).await? {
+                Output::Commit(commit) => Some(if self.commit(&commit).await? {
+                    measure::provided(&self.consumer, &commit);
                     Input::Committed
                 } else {
                     Input::Row(self.house.store.outbound_open(&self.held.accord.id).await?)
@@ -179,6 +200,17 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    /// Makes a step last; a page, in the traces of its entries.
+    async fn commit(&self, commit: &Commit) -> Result<bool> {
+        let page = match commit {
+            Commit::Advance(advance) => advance.page.as_ref(),
+            Commit::Acknowledge { .. } | Commit::Mark { .. } => None,
+        };
+        let causes = page.into_iter().flat_map(|made| &made.page.traces).filter_map(|text| Trace::hint(text));
+        let paged = || tracing::info_span!("exchange.page", qianshou.peer = self.consumer);
+        Work::begin(causes, paged).run(self.house.store.outbound_commit(commit)).await
     }
 
     /// Puts a message on its way. A call that does not take what the window allows is closed: it will come again.
@@ -221,12 +253,12 @@ impl Stream {
 
     fn source(&self, stored: Stored, salt: [u8; 16]) -> Source {
         let pseudonym = self.pseudonym(&stored);
-        let Stored { position, name, version, content, .. } = stored;
+        let Stored { position, name, version, content, trace, .. } = stored;
         let content = match content {
             Content::Put { payload, .. } => SourceContent::Put { payload, pseudonym },
             Content::End(end) => SourceContent::End(end),
         };
-        Source { position, name, version, content, salt }
+        Source { position, name, version, content, salt, trace }
     }
 
     /// A pseudonym that cannot be made is withheld: one record never stops the others.

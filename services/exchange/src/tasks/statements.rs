@@ -119,7 +119,7 @@ pub(crate) async fn take_theirs(house: &House, held: &Held, card: &Card, theirs:
         return Ok(());
     }
     house.store.agreement_half(&held.accord, Half::Theirs, theirs).await?;
-    house.hub.ring();
+    house.changed().await;
     tracing::info!(agreement = %held.accord.id, peer = card.node(), "the other side's half has arrived");
     Ok(())
 }

@@ -6,13 +6,14 @@ use futures::future::BoxFuture;
 use qianshou_proto::identity::v1::{self as api, identity_service_server::IdentityService};
 use tonic::{Request, Response, Status};
 
-use super::{CachedTokens, Caller, Role, Tokens, fresh_secret, generate_token};
+use super::{CachedTokens, Caller, Role, Tokens, fresh_secret, generate_token, token::TOKEN_REVOKED};
 use crate::{
     binds,
     clock::Clock,
     db::{Db, Row},
     error::{Error, Reason, Result},
     id::{Area, Ids},
+    ledger::{self, Ledger},
     server::caller,
 };
 
@@ -40,7 +41,7 @@ impl StoredTokens {
         let insert =
             "INSERT INTO tokens (id, hash, display_name, role, area, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
         let binds = binds![&id, hash, display_name, number(role), area.as_str(), self.clock.now_ms()];
-        self.db.run(&[crate::db::Statement::new(insert, binds)]).await?;
+        ledger::run(&self.db, &[crate::db::Statement::new(insert, binds)]).await?;
         Ok((self.get(&id).await?, secret))
     }
 
@@ -55,7 +56,7 @@ impl StoredTokens {
 
     async fn revoke(&self, id: &str) -> Result<api::Token> {
         let update = "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
-        self.db.run(&[crate::db::Statement::new(update, binds![id, self.clock.now_ms()])]).await?;
+        ledger::run(&self.db, &[crate::db::Statement::new(update, binds![id, self.clock.now_ms()])]).await?;
         self.get(id).await
     }
 }
@@ -99,6 +100,8 @@ pub struct TokenDesk {
     pub tokens: StoredTokens,
     /// What to forget when one is revoked.
     pub cache: Arc<CachedTokens>,
+    /// By whose bell the node's other processes hear of it.
+    pub ledger: Ledger,
 }
 
 #[tonic::async_trait]
@@ -140,6 +143,7 @@ impl IdentityService for TokenDesk {
         caller(&request)?.need(Role::Administrator).map_err(Error::from)?;
         let token = self.tokens.revoke(request.get_ref().id()).await?;
         self.cache.forget();
+        self.ledger.tell(TOKEN_REVOKED).await;
         Ok(Response::new(api::RevokeTokenResponse { token: Some(token) }))
     }
 }

@@ -9,16 +9,23 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::future::BoxFuture;
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
+use tokio::{
+    sync::broadcast::{self, error::RecvError},
+    time::Instant,
+};
 
 use super::{Caller, hex};
 use crate::{
     config::{Limits, ms},
     error::Result,
+    ledger::MISSED,
 };
 
 /// What every token begins with, so that one in the wrong place is found.
 const PREFIX: &str = "qst_";
+
+/// What the node's processes are told when a token was revoked.
+pub(super) const TOKEN_REVOKED: &str = "token revoked";
 
 /// Where tokens are kept.
 pub trait Tokens: Send + Sync {
@@ -41,7 +48,7 @@ pub fn hash_token(secret: &str) -> String {
 }
 
 /// Tokens, with those found kept for a moment: a call costs no query, and a token that another process revoked works for
-/// that moment longer. Only what was found is kept, so guesses fill nothing.
+/// that moment longer at most; mostly its word is here at once. Only what was found is kept, so guesses fill nothing.
 pub struct CachedTokens {
     tokens: Arc<dyn Tokens>,
     keep: Duration,
@@ -60,6 +67,18 @@ impl CachedTokens {
     /// Asks again for every token: after one was revoked here.
     pub fn forget(&self) {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Asks again whenever another process of the node says that one was revoked; ends with those who say so.
+    pub async fn hear(&self, mut words: broadcast::Receiver<String>) {
+        loop {
+            match words.recv().await {
+                Ok(word) if word != TOKEN_REVOKED && word != MISSED => {}
+                // What was missed may have been that.
+                Ok(_) | Err(RecvError::Lagged(_)) => self.forget(),
+                Err(RecvError::Closed) => return,
+            }
+        }
     }
 
     fn kept(&self, hash: &str) -> Option<Caller> {
@@ -137,6 +156,14 @@ mod tests {
         assert!(asked(&long, "unknown").await && asked(&long, "unknown").await);
         long.1.forget();
         assert!(asked(&long, "a").await);
+        let (say, words) = broadcast::channel(4);
+        for (word, forgets) in [("another", false), (TOKEN_REVOKED, true)] {
+            say.send(word.to_owned()).unwrap();
+            let heard = tokio::time::timeout(Duration::from_millis(50), long.1.hear(words.resubscribe()));
+            say.send(word.to_owned()).unwrap();
+            heard.await.unwrap_err();
+            assert_eq!(asked(&long, "a").await, forgets, "{word}");
+        }
         for other in ["b", "c", "d"] {
             assert!(asked(&long, other).await);
             assert!(long.1.found.lock().unwrap().len() <= 2);

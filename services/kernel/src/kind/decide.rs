@@ -292,10 +292,9 @@ impl Verbs {
         }
         let command = Command {
             actor: caller.actor.clone(),
-            request: None,
             reads,
             writes: vec![Write::Own(name.clone(), Content::Put { payload, sealed })],
-            statements: vec![],
+            ..Command::default()
         };
         Ok(Decided::Write { command: Box::new(command), name, noun: draft.noun, new: draft.current.is_none() })
     }

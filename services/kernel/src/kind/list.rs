@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Reason, Result},
     id::Area,
     identity::{Caller, Role},
-    ledger::{entry, stored},
+    ledger::{ENTRY_COLUMNS, entry, stored},
 };
 
 /// What is asked of a list; the fields of every `List…Request`.
@@ -97,7 +97,7 @@ impl Verbs {
         for row in rows.iter().take(size) {
             let entry = stored(row)?;
             nouns.push(answer_of(&entry)?);
-            last = Some((row.maybe_text(12)?.unwrap_or_default(), entry.name));
+            last = Some((row.maybe_text(ENTRY_COLUMNS)?.unwrap_or_default(), entry.name));
         }
         let token = last.filter(|_| more).map(|(key, name)| Token { asked: digest, key, name: name.to_string() });
         let next_page_token = token.and_then(|t| serde_json::to_vec(&t).ok()).map(|t| URL_SAFE_NO_PAD.encode(t));

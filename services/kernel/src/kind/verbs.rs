@@ -164,7 +164,7 @@ impl Verbs {
                 request: request.clone(),
                 reads: vec![Read::Version(name.clone(), Some(version)), Read::Unlinked(name.clone())],
                 writes: vec![Write::Own(name.clone(), Content::End(end))],
-                statements: vec![],
+                ..Command::default()
             };
             if dry {
                 self.would(command).await?;

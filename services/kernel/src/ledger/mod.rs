@@ -4,31 +4,44 @@
 //! A caller hands in a [`Command`] (what it read, what it writes); the writer checks it under the head row's lock, together
 //! with its neighbours, and answers it by itself. Never merges two versions, never lets order depend on a clock.
 
+mod bell;
+mod epoch;
 mod overlay;
 mod read;
 mod writer;
 
 use std::{sync::Arc, time::Duration};
 
-pub use read::{Head, Stored};
-pub(crate) use read::{entry, stored};
+pub use bell::MISSED;
+pub use epoch::{declare_epoch, open_epoch};
+pub(crate) use read::{ENTRY_COLUMNS, entry, stored};
+pub use read::{Head, Stored, head, snapshot};
 use sha2::{Digest, Sha256};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use self::bell::Bell;
 
 use crate::{
     clock::Clock,
-    db::{Db, Migration, Statement},
+    db::{Db, Migration, Statement, Tx},
     error::{Error, Reason, Result},
     id::Name,
     kind::Kinds,
+    telemetry::{Trace, metrics},
 };
 
-/// The level of the tables this binary writes; a database at another level is read, not written.
+/// The level of the tables this binary writes; a database at another level is read, not written. A migration that makes an
+/// older program's writes wrong begins by raising it (`UPDATE head SET contract = …`): that takes the head row, so no writer is
+/// between its check and its commit.
 pub const CONTRACT_LEVEL: i64 = 1;
 
 /// The kernel's own tables.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { house: "kernel", version: 1, sql: include_str!("../migrations/1_ledger.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { house: "kernel", version: 1, sql: include_str!("../migrations/1_ledger.sql") },
+    Migration { house: "kernel", version: 2, sql: include_str!("../migrations/2_declared.sql") },
+    Migration { house: "kernel", version: 3, sql: include_str!("../migrations/3_trace.sql") },
+];
 
 /// A record's version, given by its home; compared in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,6 +141,8 @@ pub struct Command {
     pub writes: Vec<Write>,
     /// A house's own rows that belong into the same commit, such as a cursor.
     pub statements: Vec<Statement>,
+    /// In whose trace each record was written where it came from, in the order of `writes`; empty: in that of whoever submits.
+    pub traces: Vec<Option<Trace>>,
 }
 
 /// Done, and lasting.
@@ -183,7 +198,13 @@ impl From<Rejection> for Error {
             Rejection::Ended(name) => Self::refused("name", Reason::NotFound, name),
             Rejection::RequestReused => Self::refused("request_id", Reason::RequestIdReused, ""),
             Rejection::Busy => Self::refused("", Reason::Busy, ""),
-            Rejection::ContractLevel(level) => Self::refused("", Reason::ContractLevel, level),
+            Rejection::ContractLevel(level) => {
+                let (zh, en) = (
+                    format!("级别{level}，本程序为{CONTRACT_LEVEL}"),
+                    format!("level {level}, this process writes {CONTRACT_LEVEL}"),
+                );
+                Self::refused("", Reason::ContractLevel, format!("{en} | {zh}"))
+            }
             Rejection::Guard(_) => Self::broken("a guarded statement met other rows than it expected"),
             Rejection::Broken => Self::broken("the ledger could not write this command"),
         }
@@ -220,7 +241,9 @@ pub struct Ledger {
     kinds: Arc<Kinds>,
     clock: Clock,
     queue: mpsc::Sender<Submission>,
-    bell: watch::Sender<u64>,
+    bell: Bell,
+    /// Ends the tasks that hear and tell other processes.
+    _open: Arc<DropGuard>,
 }
 
 pub(crate) struct Submission {
@@ -231,17 +254,22 @@ pub(crate) struct Submission {
 impl Ledger {
     /// Opens the ledger of `node` on a database whose tables stand, and starts this process's writer.
     pub async fn open(db: Db, node: &str, kinds: Arc<Kinds>, clock: Clock, limits: Limits) -> Result<Self> {
-        let first = "INSERT INTO head (id, node, epoch, position, digest, contract) VALUES (1, $1, 1, 0, $2, $3) \
-                     ON CONFLICT (id) DO NOTHING";
-        db.run(&[Statement::new(first, crate::binds![node, vec![0_u8; 32], CONTRACT_LEVEL])]).await?;
+        if db.fetch_one("SELECT id FROM head", vec![]).await?.is_none() {
+            let first = "INSERT INTO head (id, node, epoch, position, digest, contract) VALUES (1, $1, 1, 0, $2, $3) \
+                         ON CONFLICT (id) DO NOTHING";
+            db.run(&[Statement::new(first, crate::binds![node, vec![0_u8; 32], CONTRACT_LEVEL])]).await?;
+        }
         let (queue, submissions) = mpsc::channel(limits.queue_max);
-        let (bell, _) = watch::channel(0);
-        let ledger = Self { db, node: node.into(), kinds, clock, queue, bell };
+        let (bell, open) = (Bell::new(db.clone()), CancellationToken::new());
+        let _open = Arc::new(open.clone().drop_guard());
+        let ledger = Self { db, node: node.into(), kinds, clock, queue, bell, _open };
         let head = ledger.head().await?;
         if head.node != node {
             return Err(Error::broken(format!("this database belongs to node {}, not to {node}", head.node)));
         }
-        ledger.bell.send_replace(head.position);
+        ledger.bell.ring(head.position);
+        ledger.bell.start(Duration::from_millis(limits.poll_ms), &open);
+        metrics::observe_ledger(ledger.queue.downgrade(), ledger.bell.subscribe());
         tokio::spawn(writer::run(
             ledger.db.clone(),
             ledger.node.clone(),
@@ -250,9 +278,6 @@ impl Ledger {
             limits,
             submissions,
         ));
-        if ledger.db.is_shared() {
-            tokio::spawn(poll(ledger.clone(), limits.poll_ms));
-        }
         Ok(ledger)
     }
 
@@ -319,6 +344,24 @@ impl Ledger {
         self.bell.subscribe()
     }
 
+    /// Says a word to the node's processes, this one too; on SQLite to nobody. A hint that may be lost.
+    pub async fn tell(&self, word: &str) {
+        if let Err(error) = self.bell.tell(word).await {
+            tracing::debug!(%error, word, "the other processes were not told");
+        }
+    }
+
+    /// Hears what processes of the node are told; [`MISSED`] where a word may have been lost.
+    #[must_use]
+    pub fn words(&self) -> broadcast::Receiver<String> {
+        self.bell.words()
+    }
+
+    /// Begins a write transaction beside the writer's, for rows that are no records. See [`begin`].
+    pub async fn begin(&self) -> Result<Tx> {
+        begin(&self.db).await
+    }
+
     /// Waits until the ledger holds `position`, at most `patience`.
     pub async fn at_least(&self, position: u64, patience: Duration) -> Result<()> {
         let mut bell = self.bell();
@@ -332,39 +375,40 @@ impl Ledger {
     /// Forgets first answers older than this; a repeat after that is a new request.
     pub async fn forget_requests(&self, before_ms: i64) -> Result<()> {
         let old = "DELETE FROM requests WHERE answered_at < $1";
-        self.db.run(&[Statement::new(old, crate::binds![before_ms])]).await.map(drop)
-    }
-
-    /// Opens a new life of this node's history, as after a restored backup: every later version is above every earlier.
-    pub async fn new_epoch(&self) -> Result<u64> {
-        let mut tx = self.db.begin().await?;
-        let rows = tx.fetch("UPDATE head SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch", vec![]).await?;
-        let epoch = rows.first().ok_or_else(|| Error::broken("the ledger has no head"))?.count(0)?;
-        tx.commit().await?;
-        Ok(epoch)
+        run(&self.db, &[Statement::new(old, crate::binds![before_ms])]).await.map(drop)
     }
 }
 
-/// Rings for entries that other processes of the node wrote.
-async fn poll(ledger: Ledger, every_ms: u64) {
-    let mut beat = tokio::time::interval(Duration::from_millis(every_ms.max(10)));
-    loop {
-        beat.tick().await;
-        if ledger.queue.is_closed() {
-            return;
-        }
-        if let Ok(head) = ledger.head().await {
-            ring(&ledger.bell, head.position);
-        }
+/// Begins a write transaction beside the writer's, which does not wait for the head row. A migration waits until it is over.
+///
+/// # Errors
+/// CONTRACT_LEVEL: the database is at a level this binary does not write.
+pub async fn begin(db: &Db) -> Result<Tx> {
+    let mut tx = db.begin().await?;
+    if db.is_shared() {
+        tx.fetch("SELECT CAST(pg_advisory_xact_lock_shared(727727) AS TEXT)", vec![]).await?;
     }
+    let rows = tx.fetch("SELECT contract FROM head WHERE id = 1", vec![]).await?;
+    let level = rows.first().ok_or_else(|| Error::broken("the ledger has no head"))?.int(0)?;
+    if level != CONTRACT_LEVEL {
+        tx.rollback().await?;
+        return Err(Rejection::ContractLevel(level).into());
+    }
+    Ok(tx)
 }
 
-fn ring(bell: &watch::Sender<u64>, position: u64) {
-    bell.send_if_modified(|held| {
-        let newer = position > *held;
-        *held = position.max(*held);
-        newer
-    });
+/// Runs statements in a transaction of their own that [`begin`]s so. `false`: one of them did not touch the rows it had to,
+/// and nothing was done.
+pub async fn run(db: &Db, statements: &[Statement]) -> Result<bool> {
+    let mut tx = begin(db).await?;
+    for statement in statements {
+        if !tx.run(statement).await? {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+    }
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// A unique key as it is stored: keys of one home and one kind are apart from all others.

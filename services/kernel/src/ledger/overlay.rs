@@ -14,6 +14,7 @@ use crate::{
     error::{Error, Result},
     id::Name,
     kind::{Index, Kind},
+    telemetry::Trace,
 };
 
 #[derive(Clone, Copy)]
@@ -78,7 +79,7 @@ impl<'a> Overlay<'a> {
         let mut keys = BTreeSet::new();
         let mut targets = BTreeSet::new();
         let mut requests = BTreeSet::new();
-        for Prepared { command, indexes } in commands {
+        for Prepared { command, indexes, .. } in commands {
             requests.extend(command.request.iter().map(|r| r.id.clone()));
             for read in &command.reads {
                 match read {
@@ -133,7 +134,7 @@ impl<'a> Overlay<'a> {
 
     /// Decides one command: all of it is laid over, or nothing.
     pub(super) fn decide(&mut self, prepared: &Prepared) -> Answer {
-        let Prepared { command, indexes } = prepared;
+        let Prepared { command, indexes, .. } = prepared;
         if let Some(request) = &command.request
             && let Some(first) = self.first_answer(request)
         {
@@ -150,9 +151,9 @@ impl<'a> Overlay<'a> {
         }
         let first = self.position + 1;
         let mut written = vec![];
-        for (write, index) in command.writes.iter().zip(indexes) {
+        for (place, (write, index)) in command.writes.iter().zip(indexes).enumerate() {
             if let (Some(version), Some((kind, index))) = (self.next_version(write), index) {
-                self.lay(write, version, kind, index, &command.actor);
+                self.lay(write, version, kind, index, (&command.actor, prepared.trace(place)));
                 written.push((write.name().clone(), version, self.position));
             }
         }
@@ -236,9 +237,10 @@ impl<'a> Overlay<'a> {
         }
     }
 
-    fn lay(&mut self, write: &Write, version: Version, kind: &Kind, index: &Index, actor: &str) {
+    fn lay(&mut self, write: &Write, version: Version, kind: &Kind, index: &Index, by: (&str, Option<Trace>)) {
         let name = write.name();
         let key = name.to_string();
+        let (actor, trace) = by;
         self.position += 1;
         let previous = self.records.get(&key).map(|r| as_i64(r.position));
         let (ended, ended_on, payload, sealed) = match write.content() {
@@ -263,6 +265,7 @@ impl<'a> Overlay<'a> {
             &self.digest[..],
             actor,
             self.now_ms,
+            trace.map(|trace| trace.to_string()),
         ]);
         self.records.insert(key.clone(), Record { position: self.position, version, ended: ended.is_some() });
 
@@ -294,7 +297,7 @@ impl<'a> Overlay<'a> {
     /// Writes what the group changed, in blocks.
     pub(super) async fn save(self, tx: &mut Tx) -> Result<()> {
         const ENTRY: &str = "position, name, kind, home, epoch, revision, ended, ended_on, previous, payload, sealed, \
-                             digest, actor, written_at";
+                             digest, actor, written_at, trace";
         if self.entries.is_empty() && self.answered.is_empty() {
             return Ok(());
         }

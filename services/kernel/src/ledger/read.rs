@@ -1,15 +1,16 @@
 //! Reading the ledger: a record by name, by key, or everything after a position.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use bytes::Bytes;
 
 use super::{Answer, Committed, Content, End, Ledger, Rejection, Request, Version};
 use crate::{
     binds,
-    db::{Row, Value, as_i64},
+    db::{Db, Levels, Row, Value, as_i64},
     error::{Error, Result},
     id::Name,
+    telemetry::Trace,
 };
 
 /// Where the ledger stands.
@@ -23,6 +24,27 @@ pub struct Head {
     pub position: u64,
     /// The digest over all entries so far.
     pub digest: Vec<u8>,
+    /// Whether peers may be told of the epoch.
+    pub declared: bool,
+}
+
+const HEAD: &str = "SELECT node, epoch, position, digest, declared FROM head WHERE id = 1";
+
+fn head_of(row: Option<&Row>) -> Result<Head> {
+    let row = row.ok_or_else(|| Error::broken("the ledger has no head"))?;
+    let declared = row.maybe_int(4)?.is_none();
+    Ok(Head { node: row.text(0)?, epoch: row.count(1)?, position: row.count(2)?, digest: row.bytes(3)?, declared })
+}
+
+/// Where the ledger of a database stands.
+pub async fn head(db: &Db) -> Result<Head> {
+    head_of(db.fetch(HEAD, vec![]).await?.first())
+}
+
+/// Copies one state of a database into an empty folder, as [`Db::snapshot`]; answers its tables' levels and its ledger's head.
+pub async fn snapshot(db: &Db, folder: &Path) -> Result<(Levels, Head)> {
+    let (levels, rows) = db.snapshot(folder, HEAD).await?;
+    Ok((levels, head_of(rows.first())?))
 }
 
 /// An entry as it stands.
@@ -44,6 +66,8 @@ pub struct Stored {
     pub actor: String,
     /// When, for people; never for order.
     pub written_at_ms: i64,
+    /// In whose trace, if somebody looks at it.
+    pub trace: Option<Trace>,
 }
 
 impl Stored {
@@ -70,10 +94,13 @@ impl Stored {
 macro_rules! entry {
     () => {
         "e.position, e.name, e.epoch, e.revision, e.ended, e.ended_on, e.previous, e.payload, e.sealed, e.digest, \
-         e.actor, e.written_at"
+         e.actor, e.written_at, e.trace"
     };
 }
 pub(crate) use entry;
+
+/// How many columns `entry!()` has; what else a statement asks for comes after them.
+pub(crate) const ENTRY_COLUMNS: usize = 13;
 
 /// Reads a row of `entry!()`.
 pub(crate) fn stored(row: &Row) -> Result<Stored> {
@@ -93,15 +120,14 @@ pub(crate) fn stored(row: &Row) -> Result<Stored> {
         digest: row.bytes(9)?,
         actor: row.text(10)?,
         written_at_ms: row.int(11)?,
+        trace: row.maybe_text(12)?.and_then(|text| Trace::hint(&text)),
     })
 }
 
 impl Ledger {
     /// Where the ledger stands, asked of the database.
     pub async fn head(&self) -> Result<Head> {
-        let row = self.db.fetch_one("SELECT node, epoch, position, digest FROM head WHERE id = 1", vec![]).await?;
-        let row = row.ok_or_else(|| Error::broken("the ledger has no head"))?;
-        Ok(Head { node: row.text(0)?, epoch: row.count(1)?, position: row.count(2)?, digest: row.bytes(3)? })
+        head(&self.db).await
     }
 
     /// The newest entries of records by name; what never was is not in the answer, what ended is, with its end.
@@ -141,7 +167,7 @@ impl Ledger {
             ", q.id FROM requests q JOIN entries e ON e.position = q.first WHERE q.last >= q.first AND q.id IN ({})"
         );
         let rows = self.db.fetch_in(SQL, &[], ids).await?;
-        rows.iter().map(|row| Ok((row.text(12)?, stored(row)?))).collect()
+        rows.iter().map(|row| Ok((row.text(ENTRY_COLUMNS)?, stored(row)?))).collect()
     }
 
     /// The entries from one position to another, both included.

@@ -4,15 +4,16 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
-use super::{Answer, CONTRACT_LEVEL, Command, Content, Limits, Rejection, Submission, overlay::Overlay, ring};
+use super::{Answer, CONTRACT_LEVEL, Command, Content, Limits, Rejection, Submission, bell::Bell, overlay::Overlay};
 use crate::{
     clock::Clock,
     db::Db,
     error::{Error, Result},
     kind::{Index, Kind, Kinds},
     person,
+    telemetry::{Trace, Work, metrics},
 };
 
 /// A command with the indexes of what it writes, computed before the lock is taken.
@@ -20,6 +21,15 @@ use crate::{
 pub(crate) struct Prepared {
     pub(super) command: Command,
     pub(super) indexes: Vec<Option<(Kind, Index)>>,
+    /// Who submitted it, if somebody traces that.
+    cause: Option<Trace>,
+}
+
+impl Prepared {
+    /// In whose trace a write was made, by its place.
+    pub(super) fn trace(&self, write: usize) -> Option<Trace> {
+        if self.command.traces.is_empty() { self.cause } else { self.command.traces.get(write).copied().flatten() }
+    }
 }
 
 /// Computes the indexes of a command's records.
@@ -36,14 +46,14 @@ pub(crate) fn prepare(kinds: &Kinds, command: Command) -> Result<Prepared> {
         }
     });
     let indexes = indexes.collect::<Result<_>>()?;
-    Ok(Prepared { command, indexes })
+    Ok(Prepared { command, indexes, cause: Trace::current_sampled() })
 }
 
 pub(crate) async fn run(
     db: Db,
     node: Arc<str>,
     clock: Clock,
-    bell: watch::Sender<u64>,
+    bell: Bell,
     limits: Limits,
     mut submissions: mpsc::Receiver<Submission>,
 ) {
@@ -73,7 +83,9 @@ pub(crate) async fn run(
 /// Decides a command as the writer would, and writes nothing.
 pub(crate) async fn would(db: &Db, node: &str, now_ms: i64, prepared: &Prepared) -> Result<Answer> {
     let mut tx = db.begin().await?;
-    let answer = Overlay::load(&mut tx, node, now_ms, &[prepared]).await?.decide(prepared);
+    let mut overlay = Overlay::load(&mut tx, node, now_ms, &[prepared]).await?;
+    let level = overlay.contract;
+    let answer = if level == CONTRACT_LEVEL { overlay.decide(prepared) } else { Err(Rejection::ContractLevel(level)) };
     tx.rollback().await?;
     Ok(answer)
 }
@@ -102,7 +114,7 @@ struct Writer {
     db: Db,
     node: Arc<str>,
     clock: Clock,
-    bell: watch::Sender<u64>,
+    bell: Bell,
 }
 
 /// Why a group did not commit.
@@ -120,8 +132,16 @@ impl From<Error> for Failed {
 }
 
 impl Writer {
-    /// Writes a group. If the database refuses it, it is halved until the command at fault stands alone.
+    /// Writes a group, in the traces of those who submitted it.
     async fn write(&self, group: Vec<Prepared>) -> Vec<Answer> {
+        let causes: Vec<Trace> = group.iter().filter_map(|prepared| prepared.cause).collect();
+        let span = || tracing::info_span!("ledger.commit", qianshou.ledger.group.size = group.len());
+        let work = Work::begin(causes, span);
+        metrics::commit(group.len(), work.run(self.write_parts(&group))).await
+    }
+
+    /// Writes a group. If the database refuses it, it is halved until the command at fault stands alone.
+    async fn write_parts(&self, group: &[Prepared]) -> Vec<Answer> {
         let mut answers: Vec<Option<Answer>> = vec![None; group.len()];
         let mut parts: Vec<Vec<usize>> = vec![(0..group.len()).collect()];
         while let Some(part) = parts.pop() {
@@ -131,7 +151,7 @@ impl Writer {
             let commands: Vec<&Prepared> = part.iter().map(|i| &group[*i]).collect();
             match self.attempt(&commands).await {
                 Ok((given, position)) => {
-                    ring(&self.bell, position);
+                    self.bell.ring_everywhere(position);
                     for (i, answer) in part.into_iter().zip(given) {
                         answers[i] = Some(answer);
                     }

@@ -10,11 +10,13 @@
 
 mod admit;
 mod connection;
+mod gateway;
 mod peers;
 mod tls;
 
 pub use admit::caller;
 pub use connection::Remote;
+pub use gateway::Away;
 pub use peers::PeerSet;
 pub(crate) use tls::{pinning, trusting};
 

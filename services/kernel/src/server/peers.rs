@@ -9,7 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 /// Which certificate is which node's. Clones share the set.
 #[derive(Clone, Debug, Default)]
-pub struct PeerSet(Arc<RwLock<BTreeMap<String, Pinned>>>);
+pub struct PeerSet(Arc<RwLock<Set>>);
+
+#[derive(Debug, Default)]
+struct Set {
+    peers: BTreeMap<String, Pinned>,
+    changes: u64,
+}
 
 #[derive(Debug)]
 struct Pinned {
@@ -20,20 +26,41 @@ struct Pinned {
 impl PeerSet {
     /// Pins a node's certificate (DER). Another one in its place is removed; the same again changes nothing.
     pub fn add(&self, node: &str, certificate: &[u8]) {
-        let mut peers = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if peers.get(node).is_some_and(|pinned| pinned.certificate == certificate) {
-            return;
-        }
-        let pinned = Pinned { certificate: certificate.to_vec(), removed: CancellationToken::new() };
-        if let Some(former) = peers.insert(node.to_owned(), pinned) {
-            former.removed.cancel();
-        }
+        let mut set = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        set.changes += 1;
+        set.pin(node, certificate);
     }
 
     /// Removes a node and cuts its open connections at once. Whether it was there.
     pub fn remove(&self, node: &str) -> bool {
-        let removed = self.0.write().unwrap_or_else(PoisonError::into_inner).remove(node);
-        removed.map(|pinned| pinned.removed.cancel()).is_some()
+        let mut set = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        set.changes += 1;
+        set.peers.remove(node).map(|pinned| pinned.removed.cancel()).is_some()
+    }
+
+    /// How often the set was changed here.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).changes
+    }
+
+    /// Makes the set what was read elsewhere (node, certificate), as another process may have changed it; nothing happens if
+    /// it was changed here since `changes`, for then the reading may be older.
+    pub fn settle(&self, changes: u64, read: &[(&str, &[u8])]) {
+        let mut set = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if set.changes != changes {
+            return;
+        }
+        set.peers.retain(|node, pinned| {
+            let stays = read.iter().any(|(known, _)| known == node);
+            if !stays {
+                pinned.removed.cancel();
+            }
+            stays
+        });
+        for (node, certificate) in read {
+            set.pin(node, certificate);
+        }
     }
 
     /// The node whose certificate (DER) this is.
@@ -44,9 +71,21 @@ impl PeerSet {
 
     /// The node, and the token that its removal cancels.
     pub(super) fn find(&self, certificate: &[u8]) -> Option<(String, CancellationToken)> {
-        let peers = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let found = peers.iter().find(|(_, pinned)| pinned.certificate == certificate);
+        let set = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let found = set.peers.iter().find(|(_, pinned)| pinned.certificate == certificate);
         found.map(|(node, pinned)| (node.clone(), pinned.removed.clone()))
+    }
+}
+
+impl Set {
+    fn pin(&mut self, node: &str, certificate: &[u8]) {
+        if self.peers.get(node).is_some_and(|pinned| pinned.certificate == certificate) {
+            return;
+        }
+        let pinned = Pinned { certificate: certificate.to_vec(), removed: CancellationToken::new() };
+        if let Some(former) = self.peers.insert(node.to_owned(), pinned) {
+            former.removed.cancel();
+        }
     }
 }
 
@@ -67,5 +106,19 @@ mod tests {
         assert_eq!((peers.node_of(b"one"), peers.node_of(b"two").as_deref()), (None, Some("35")));
         let (_, removed) = peers.find(b"two").unwrap();
         assert!(peers.remove("35") && !peers.remove("35") && removed.is_cancelled());
+    }
+    #[test]
+    fn what_another_process_pinned_or_removed_is_taken_over() {
+        let peers = PeerSet::default();
+        peers.add("35", b"one");
+        let (_, removed) = peers.find(b"one").unwrap();
+        let read = peers.changes();
+        peers.settle(read, &[("35", b"one"), ("00", b"nation")]);
+        assert!(peers.find(b"nation").is_some() && !removed.is_cancelled());
+        peers.add("64", b"new");
+        peers.settle(read, &[]);
+        assert!(peers.find(b"new").is_some(), "the reading is older than the change");
+        peers.settle(peers.changes(), &[("64", b"new")]);
+        assert!(removed.is_cancelled() && peers.find(b"one").is_none() && peers.find(b"new").is_some());
     }
 }

@@ -9,7 +9,7 @@ use qianshou_kernel::{
     error::{Error, Reason, Result},
     identity::NodeKeys,
     server::shutdown_on_signal,
-    telemetry,
+    telemetry::Telemetry,
 };
 use serde_json::json;
 
@@ -56,17 +56,27 @@ pub(super) struct Serve {
     /// The node's configuration.
     #[arg(long)]
     config: PathBuf,
+    /// Houses of this process: registry, exchange, reporting. The others are its neighbours' ([neighbours]); on PostgreSQL only.
+    #[arg(long, value_delimiter = ',')]
+    role: Vec<String>,
 }
 
 impl Serve {
     pub(super) async fn run(self) -> Result<()> {
-        let loaded = Config::load(&self.config)?;
-        telemetry::init(&loaded.config.log.filter, loaded.config.log.format)?;
+        let mut loaded = Config::load(&self.config)?;
+        if !self.role.is_empty() {
+            loaded.config.roles.serve = self.role;
+        }
+        let telemetry = Telemetry::start(&loaded.config).await?;
         let shutdown = shutdown_on_signal()?;
         let serving = Node::open(loaded, Clock::system(), None).await?.serve(shutdown).await?;
         println!("ready https://{}", serving.api);
-        println!("peers https://{}", serving.peers);
-        serving.finished().await
+        if let Some(peers) = serving.peers {
+            println!("peers https://{peers}");
+        }
+        let finished = serving.finished().await;
+        telemetry.shutdown().await;
+        finished
     }
 }
 

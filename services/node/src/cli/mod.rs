@@ -3,6 +3,7 @@
 
 mod export;
 mod import;
+mod keep;
 mod local;
 mod remote;
 pub(crate) mod show;
@@ -48,6 +49,17 @@ enum Command {
     Import(import::Options),
     /// Writes what a node holds as a spreadsheet, or a template to fill in.
     Export(export::Options),
+    /// Copies a node into a folder, while it serves: database, keys, configuration.
+    Backup(keep::Backup),
+    /// Makes a node from a backup, elsewhere and in a new epoch.
+    Restore(keep::Restore),
+    /// Brings a node's tables to this program's level; `serve` does so too.
+    Migrate(keep::Migrate),
+    /// The ledger's epoch: one life of its history.
+    Epoch {
+        #[command(subcommand)]
+        command: keep::EpochCommand,
+    },
     /// Other nodes: their cards, added after comparing fingerprints.
     Peer {
         #[command(subcommand)]
@@ -137,6 +149,10 @@ async fn dispatch(command: Command) -> Result<ExitCode, String> {
         Command::Domain { command } => command.run().map_err(text)?,
         Command::Import(options) => return options.run().await,
         Command::Export(options) => options.run().await?,
+        Command::Backup(backup) => backup.run().await.map_err(text)?,
+        Command::Restore(restore) => restore.run().await.map_err(text)?,
+        Command::Migrate(migrate) => migrate.run().await.map_err(text)?,
+        Command::Epoch { command } => command.run().await.map_err(text)?,
         Command::Peer { command } => command.run().await?,
         Command::Agreement { command } => command.run().await?,
         Command::Stream { command } => command.run().await?,

@@ -258,3 +258,15 @@ proptest! {
         prop_assert_eq!(one, two);
     }
 }
+
+#[tokio::test]
+async fn the_lag_is_the_age_of_what_is_not_counted() {
+    let house = House::open().await;
+    assert_eq!(lag::look(&house.ledger).await.unwrap(), (0, 0.0));
+    house.put(&name("workers", "w"), 1, &worker("640104", "2015-01-01", "")).await;
+    house.ledger.clock().advance(2_500);
+    house.put(&name("workers", "v"), 1, &worker("640104", "2015-01-01", "")).await;
+    assert_eq!(lag::look(&house.ledger).await.unwrap(), (2, 2.5));
+    house.settle().await;
+    assert_eq!(lag::look(&house.ledger).await.unwrap(), (0, 0.0));
+}

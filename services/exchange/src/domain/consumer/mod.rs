@@ -8,11 +8,13 @@ mod sort;
 
 use std::sync::Arc;
 
-use qianshou_kernel::{clock::format_day, identity::verify, ledger::Write};
+use qianshou_kernel::{clock::format_day, identity::verify, ledger::Write, telemetry::Trace};
 use qianshou_proto::exchange::v1::{
     AgreementState, Cursor as WireCursor, Hello, Page, QuarantineReason, Quarantined, Receipt, ReceiptBody,
     RefusalReason, Stop, StreamState, Welcome, control, pull_request::Message,
 };
+
+use sort::Sorted;
 
 use super::{
     Limits, Moment, Mutation,
@@ -127,6 +129,8 @@ pub struct Commit {
     pub advance: Option<Advance>,
     /// The page that was refused.
     pub refused: Option<Refused>,
+    /// In whose traces the records were saved at home, in the order of `writes`; empty where nobody said.
+    pub traces: Vec<Option<Trace>>,
 }
 
 /// After the first load of a new epoch: live records of the provider that it did not send again are ended (DELETED) at
@@ -285,9 +289,11 @@ impl Consumer {
         vec![Output::Send(Message::Hello(hello))]
     }
 
-    fn page(&mut self, now: Moment, page: Page) -> Vec<Output> {
+    fn page(&mut self, now: Moment, mut page: Page) -> Vec<Output> {
+        // Not signed, so nobody's word: they are not weighed, kept or looked at before the page holds.
+        let hints = page::take_hints(&mut page);
         match self.verify(now, &page) {
-            Ok(Verified::Next(head)) => self.apply(now, &head, page),
+            Ok(Verified::Next(head)) => self.apply(now, &head, page, &hints),
             Ok(Verified::Again(head)) => {
                 let (epoch, number) = (head.epoch, head.number);
                 self.recalling = Some((head, page));
@@ -363,8 +369,8 @@ impl Consumer {
         if head.previous[..] == *before { Ok(Verified::Next) } else { Err(RefusalReason::Chain) }
     }
 
-    fn apply(&mut self, now: Moment, head: &Head, page: Page) -> Vec<Output> {
-        let (writes, quarantine) = self.sort(head, &page);
+    fn apply(&mut self, now: Moment, head: &Head, page: Page, hints: &[Option<Trace>]) -> Vec<Output> {
+        let Sorted { writes, traces, aside: quarantine } = self.sort(head, &page, hints);
         let applied = u32::try_from(page.entries.len() - quarantine.len()).unwrap_or(u32::MAX);
         let receipt = self.receipt(head, applied, &quarantine);
         let first_epoch = if self.row.first_epoch == 0 { head.epoch } else { self.row.first_epoch };
@@ -387,7 +393,8 @@ impl Consumer {
             quarantine,
             ended: matches!(head.event, Some(control::Control::Ended(_))),
         };
-        let whole = Commit { stream: self.row.stream.clone(), writes, sweep, advance: Some(advance), refused: None };
+        let whole =
+            Commit { stream: self.row.stream.clone(), writes, sweep, advance: Some(advance), refused: None, traces };
         self.commit(whole, vec![Output::Send(Message::Receipt(receipt))])
     }
 

@@ -6,6 +6,7 @@ use qianshou_kernel::{
     clock::parse_day,
     id::Name,
     ledger::{Content, End, Version, Write},
+    telemetry::Trace,
 };
 use qianshou_proto::{
     common::v1::EndReason,
@@ -18,21 +19,36 @@ use crate::domain::{Mutation, page::Head};
 /// Characters of a name that is no name which are kept for the operator.
 const NAME_MAX_CHARS: usize = 120;
 
+/// What becomes of a page's entries.
+#[derive(Default)]
+pub(super) struct Sorted {
+    /// Records to be written.
+    pub(super) writes: Vec<Write>,
+    /// In whose trace each was saved; empty where nobody said.
+    pub(super) traces: Vec<Option<Trace>>,
+    /// Entries that are set aside.
+    pub(super) aside: Vec<SetAside>,
+}
+
 impl Consumer {
-    /// The records to be written, and the entries that are set aside.
-    pub(super) fn sort(&self, head: &Head, page: &Page) -> (Vec<Write>, Vec<SetAside>) {
-        let (mut writes, mut aside) = (vec![], vec![]);
-        for (place, entry) in (0_u32..).zip(&page.entries) {
+    /// Every entry of a page, with the hint at its trace that may have come with it.
+    pub(super) fn sort(&self, head: &Head, page: &Page, hints: &[Option<Trace>]) -> Sorted {
+        let Sorted { mut writes, mut traces, mut aside } = Sorted::default();
+        let hints = hints.iter().copied().map(Some).chain(std::iter::repeat(None));
+        for ((place, entry), hint) in (0_u32..).zip(&page.entries).zip(hints) {
             match self.admit(head, entry) {
                 Ok(Write::Received(_, _, Content::End(_))) if self.mutation == Some(Mutation::DropEnd) => {}
-                Ok(write) => writes.push(write),
+                Ok(write) => {
+                    writes.push(write);
+                    traces.extend(hint);
+                }
                 Err(reason) => {
                     let name = printable(entry.name());
                     aside.push(SetAside { place, reason, name, entry: entry.encode_to_vec() });
                 }
             }
         }
-        (writes, aside)
+        Sorted { writes, traces, aside }
     }
 
     fn admit(&self, head: &Head, entry: &PageEntry) -> Result<Write, QuarantineReason> {

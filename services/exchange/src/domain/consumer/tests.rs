@@ -112,6 +112,28 @@ fn resigned(keys: &NodeKeys, made: &Made, change: impl FnOnce(&mut PageHeader)) 
 }
 
 #[test]
+fn hints_at_traces_go_with_their_records_and_decide_nothing() {
+    let texts = ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "张三", ""].map(str::to_owned);
+    let trace = Trace::hint(&texts[0]);
+    let committed = |texts: Vec<String>| {
+        let mut world = world(None);
+        let entries = vec![put("a", "640104", 1), put("b", "350102", 1), put("c", "640104", 1)];
+        let made = world.page(1, 1, NO_PAGE, entries);
+        let outputs = world.give(Page { traces: texts, ..made.page.clone() });
+        let [Output::Commit(commit)] = &outputs[..] else { panic!("{outputs:?}") };
+        let advance = commit.advance.as_ref().unwrap();
+        assert_eq!((commit.writes.len(), advance.applied, advance.quarantine.len()), (2, 2, 1));
+        assert_eq!((&advance.page, &advance.to.digest[..]), (&made.page, &made.digest[..]), "kept as it was signed");
+        commit.traces.clone()
+    };
+    assert_eq!(committed(vec![]), []);
+    assert_eq!(committed(texts.to_vec()), [trace, None]);
+    assert_eq!(committed(vec![texts[1].clone(), texts[0].clone(), texts[0].clone()]), [None, trace]);
+    assert_eq!(committed(texts[..2].to_vec()), [], "not one for each entry");
+    assert_eq!(committed(vec![texts[0].clone(); 4]), [], "not one for each entry");
+}
+
+#[test]
 fn data_cursor_and_receipt_come_in_this_order() {
     let mut world = world(None);
     let hello = world.consumer.handle(in_force(), Input::Open);

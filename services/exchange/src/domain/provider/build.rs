@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use prost::Message as _;
-use qianshou_kernel::{clock::format_day, ledger::Version};
+use qianshou_kernel::{clock::format_day, ledger::Version, telemetry::Trace};
 use qianshou_proto::{
     common::v1::{End, EndReason, Version as WireVersion},
     exchange::v1::{Opened, PageEntry, SnapshotComplete, control, page_entry::Content},
@@ -16,6 +16,7 @@ use crate::domain::{Moment, page};
 #[derive(Default)]
 struct Draft {
     entries: Vec<PageEntry>,
+    traces: Vec<Option<Trace>>,
     bytes: usize,
     shown: BTreeMap<String, Shown>,
     dropped: Vec<String>,
@@ -58,6 +59,7 @@ impl Provider {
                     break;
                 }
                 draft.add(base.epoch, name, entry, bytes);
+                draft.traces.push(source.trace);
             }
             before = position;
         }
@@ -92,9 +94,10 @@ impl Provider {
             _ => None,
         };
         let mut row = Outbound { position: reached, ..base.clone() };
-        let made = (event.is_some() || !draft.entries.is_empty())
+        let mut made = (event.is_some() || !draft.entries.is_empty())
             .then(|| page::make(&self.place(base), draft.entries, event, now.today, &*self.signer));
-        if let Some(made) = &made {
+        if let Some(made) = &mut made {
+            made.page.traces = page::hints(&draft.traces);
             row.take(made);
         }
         if complete {

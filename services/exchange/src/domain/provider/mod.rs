@@ -7,9 +7,11 @@
 mod build;
 mod session;
 
+pub(crate) use session::UNDECLARED;
+
 use std::{collections::BTreeMap, sync::Arc};
 
-use qianshou_kernel::ledger::Version;
+use qianshou_kernel::{ledger::Version, telemetry::Trace};
 use qianshou_proto::exchange::v1::{
     AgreementState, Ended, Hello, Page, Receipt, RefusalReason, StreamState, control, pull_response::Message,
 };
@@ -140,6 +142,8 @@ pub struct Source {
     pub content: SourceContent,
     /// Fresh random bytes for its leaf.
     pub salt: [u8; 16],
+    /// In whose trace it was saved.
+    pub trace: Option<Trace>,
 }
 
 /// What a record says.

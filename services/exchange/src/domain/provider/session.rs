@@ -49,6 +49,12 @@ impl Provider {
         self.ask(Pending::Compare(hello), Output::Load { epoch, number })
     }
 
+    /// This node was restored and has not declared its new epoch: the consumer is told so, and nothing else.
+    #[must_use]
+    pub fn undeclared() -> Vec<Output> {
+        refuse(Reason::OutOfOrder, UNDECLARED)
+    }
+
     /// What the consumer has is not what we made: this node was restored, and must say so.
     fn diverged(&mut self) -> Vec<Output> {
         let mut outputs = refuse(Reason::OutOfOrder, DIVERGED);
@@ -195,6 +201,11 @@ const NOT_IN_FORCE: Texts = ("协议未生效或已结束", "the agreement is no
 const DIVERGED: Texts = (
     "接收方持有的数据页与本方不一致，提供方可能由备份恢复；请在提供方声明新的纪元",
     "the consumer holds pages that differ from ours, as after a restored backup; declare a new epoch at the provider",
+);
+/// Why the streams of a restored node stand still.
+pub(crate) const UNDECLARED: Texts = (
+    "提供方由备份恢复，尚未声明新的纪元；请在提供方执行 qianshou epoch declare",
+    "the provider was restored from a backup and has not declared its new epoch; run `qianshou epoch declare` there",
 );
 const PAGE_LOST: Texts =
     ("数据页遗失；请在提供方声明新的纪元", "a page is missing; declare a new epoch at the provider");

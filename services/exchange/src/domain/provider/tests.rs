@@ -47,7 +47,8 @@ impl World {
         let name = Name::of(home, "agencies", id);
         let revision = self.ledger.get(name.as_str()).map_or(1, |source| source.version.revision + 1);
         let version = Version { epoch: self.head.epoch, revision };
-        let source = Source { position: self.head.position, name: name.clone(), version, content, salt: [3; 16] };
+        let source =
+            Source { position: self.head.position, name: name.clone(), version, content, salt: [3; 16], trace: None };
         self.ledger.insert(name.to_string(), source);
     }
 
@@ -160,6 +161,24 @@ impl World {
 fn revision(entry: &PageEntry) -> (u64, u64) {
     let version = entry.version.unwrap();
     (version.epoch(), version.revision())
+}
+
+#[test]
+fn a_page_hints_at_traces_outside_its_signature() {
+    let page = |trace: Option<Trace>| {
+        let mut world = World::new();
+        world.put("a", "640104", "x");
+        world.put("b", "350102", "out of scope");
+        world.put("c", "640104", "y");
+        world.ledger.values_mut().for_each(|source| source.trace = trace.filter(|_| source.position > 1));
+        world.look();
+        world.pages[&(1, 1)].clone()
+    };
+    let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let (hinted, plain) = (page(Trace::hint(text)), page(None));
+    assert_eq!((hinted.entries.len(), &hinted.traces), (2, &vec![String::new(), text.to_owned()]));
+    assert_eq!(plain.traces, [""; 0]);
+    assert_eq!(hinted.header, plain.header, "what is signed says nothing of traces");
 }
 
 #[test]

@@ -78,7 +78,7 @@ impl Admin {
             None => self.0.store.peer_save(&card).await?,
         };
         self.0.ground.peers.add(card.node(), card.certificate.as_deref().unwrap_or_default());
-        self.0.hub.ring();
+        self.0.changed().await;
         tracing::info!(peer = card.node(), "a peer was added");
         Ok(peer_message(&self.0, card, Some(peer.added_at_ms)))
     }
@@ -115,7 +115,7 @@ impl Admin {
             return Err(Error::refused("node", Reason::PeerUnknown, node));
         }
         self.0.ground.peers.remove(node);
-        self.0.hub.ring();
+        self.0.changed().await;
         tracing::info!(peer = node, "a peer was removed");
         Ok(())
     }
@@ -176,7 +176,7 @@ impl Admin {
         let keys = &*self.0.ground.keys;
         let ours = page::statement(self.0.node(), &held.accord.digest, Verdict::Signed, self.0.clock().now_ms(), keys);
         self.0.store.agreement_half(&held.accord, Half::Ours, &ours).await?;
-        self.0.hub.ring();
+        self.0.changed().await;
         tracing::info!(agreement = id, "an agreement was signed here");
         self.agreement_find(id).await
     }

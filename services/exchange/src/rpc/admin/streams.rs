@@ -10,7 +10,12 @@ use qianshou_proto::exchange::v1::{
 
 use crate::{
     House,
-    domain::{agreement::Held, consumer::Inbound, page::refusal_texts, provider::Outbound},
+    domain::{
+        agreement::Held,
+        consumer::Inbound,
+        page::refusal_texts,
+        provider::{Outbound, UNDECLARED},
+    },
     store::QuarantineKey,
 };
 
@@ -64,6 +69,7 @@ async fn outbound(house: &House, held: &Held, agreed: AgreementState, row: Optio
         StreamState::Stopped => (StreamState::Stopped, Some(owned(STOPPED))),
         StreamState::Ended => (StreamState::Ended, None),
         _ if over => (StreamState::Ended, None),
+        _ if !house.ground.ledger.head().await?.declared => (StreamState::Stopped, Some(owned(UNDECLARED))),
         _ if agreed != AgreementState::InForce => (StreamState::Waiting, Some(owned(NOT_IN_FORCE))),
         _ if serving || (row.epoch > 0 && behind == 0) => (StreamState::Running, None),
         _ => (StreamState::Waiting, Some(owned(NOT_CALLED))),

@@ -1,0 +1,45 @@
+-- One database role a house, each with what its processes do and no more. For PostgreSQL: run in the node's database by the
+-- tables' owner with CREATEROLE, after `qianshou init`, with psql; then give each role its password (\password qianshou_registry).
+-- Upgrades make tables and are the owner's too; run this file again after them (what exists already is said and passed over).
+--
+-- What these walls hold and what they do not:
+-- * A record is its entry, its place in `records`, its keys, its links and its row in the index of its kind, in one commit. So
+--   every process that saves records, own (registry) or received (exchange), writes the ledger's tables and every kind's index.
+--   The walls between these two are the exchange's own tables and the first answers to requests.
+-- * The reporting house saves no record and cannot write the ledger. It reads entries whole, sealed identity numbers among them.
+--   These open only with keys/seal.key; as every process opens the whole keys folder, the wall holds against a stolen database
+--   password, not against a stolen machine.
+-- * Every process asks who calls and may make and revoke tokens, so all of them write `tokens`. Rows are not told apart: a follower
+--   may move any cursor.
+
+CREATE ROLE qianshou_registry LOGIN;
+CREATE ROLE qianshou_exchange LOGIN;
+CREATE ROLE qianshou_reporting LOGIN;
+
+-- Everybody: where the ledger stands, what is in it, who calls.
+GRANT SELECT ON head, entries, records, cursors, migrations TO qianshou_registry, qianshou_exchange, qianshou_reporting;
+GRANT SELECT, INSERT, UPDATE ON tokens TO qianshou_registry, qianshou_exchange, qianshou_reporting;
+
+-- Who saves records: the head row is the lock, entries are only added.
+GRANT UPDATE ON head TO qianshou_registry, qianshou_exchange;
+GRANT INSERT ON entries TO qianshou_registry, qianshou_exchange;
+GRANT INSERT, UPDATE ON records TO qianshou_registry, qianshou_exchange;
+GRANT SELECT, INSERT, UPDATE, DELETE ON claims TO qianshou_registry, qianshou_exchange;
+GRANT SELECT, INSERT, DELETE ON links TO qianshou_registry, qianshou_exchange;
+GRANT SELECT, INSERT, UPDATE, DELETE ON
+    registry_divisions, registry_agencies, registry_stations, registry_workers, registry_certificates
+    TO qianshou_registry, qianshou_exchange;
+
+-- The registry: first answers to request ids, forgotten after [ledger] request_keep_days.
+GRANT SELECT, INSERT, DELETE ON requests TO qianshou_registry;
+
+-- The exchange: pages and receipts are only added, a page's receipt comes later.
+GRANT SELECT, INSERT, UPDATE, DELETE ON exchange_peers, exchange_held TO qianshou_exchange;
+GRANT SELECT, INSERT, UPDATE ON exchange_agreements, exchange_outbound, exchange_inbound, exchange_pages TO qianshou_exchange;
+GRANT SELECT, INSERT ON exchange_received, exchange_quarantine, exchange_recovery TO qianshou_exchange;
+
+-- Reporting: its tallies, and the cursor that travels with them.
+GRANT INSERT, UPDATE ON cursors TO qianshou_reporting;
+GRANT SELECT, INSERT, UPDATE ON reporting_roots, reporting_months, reporting_days TO qianshou_reporting;
+GRANT SELECT, INSERT, DELETE ON reporting_members, reporting_problems TO qianshou_reporting;
+GRANT SELECT, INSERT, UPDATE, DELETE ON reporting_subjects, reporting_divisions TO qianshou_reporting;

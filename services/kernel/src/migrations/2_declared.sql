@@ -1,0 +1,1 @@
+ALTER TABLE head ADD COLUMN declared BIGINT;
