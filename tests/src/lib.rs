@@ -11,6 +11,7 @@ pub mod bench;
 pub mod collector;
 pub mod crowd;
 pub mod database;
+pub mod desk;
 pub mod forger;
 pub mod kill;
 pub mod node;
@@ -72,6 +73,12 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: 
 #[must_use]
 pub fn buf() -> Option<PathBuf> {
     environment("QIANSHOU_BUF").map(PathBuf::from)
+}
+
+/// A number of the environment, or the usual one.
+#[must_use]
+pub fn number(name: &str, usual: u32) -> u32 {
+    environment(name).and_then(|number| number.parse().ok()).unwrap_or(usual)
 }
 
 /// The Python with what `tests/python/requirements.txt` names, if `QIANSHOU_TEST_PYTHON` names one.

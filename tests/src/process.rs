@@ -256,7 +256,7 @@ fn append(log: &Path) -> File {
 }
 
 /// The program that was built with this test.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let here = std::env::current_exe().unwrap();
     let found = here.ancestors().skip(1).take(2).map(|folder| folder.join("qianshou")).find(|path| path.is_file());
     found.unwrap_or_else(|| {

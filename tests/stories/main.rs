@@ -11,5 +11,6 @@ mod python;
 mod registry;
 mod reporting;
 mod roles;
+mod sheets;
 mod sql;
 mod telemetry;
