@@ -4,6 +4,7 @@
 //! Never hides SQL, never decides anything: it carries texts and values to whichever database a node has, in blocks of
 //! rows, for a hop per row would cost more than the row.
 
+mod settings;
 mod snapshot;
 
 use std::{borrow::Cow, path::Path, str::FromStr, time::Duration};
@@ -14,7 +15,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 
-pub use self::snapshot::Levels;
+pub use self::{settings::Setting, snapshot::Levels};
 use crate::error::{Error, Result};
 
 /// A value to bind or to insert. NULL is typed, for PostgreSQL asks.

@@ -12,7 +12,7 @@ mod writer;
 use std::{sync::Arc, time::Duration};
 
 pub use epoch::{declare_epoch, open_epoch};
-pub use read::{Head, Stored, head, snapshot};
+pub use read::{Head, Stored, head, last_written_ms, snapshot};
 pub(crate) use read::{entry, stored};
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot, watch};
