@@ -4,4 +4,5 @@
 pub mod backup;
 pub mod cli;
 pub mod demo;
+pub mod doctor;
 pub mod node;

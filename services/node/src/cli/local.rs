@@ -13,6 +13,7 @@ use qianshou_kernel::{
 };
 use serde_json::json;
 
+use super::banner::Banner;
 use crate::node::{self, Node};
 
 #[derive(Args)]
@@ -62,10 +63,11 @@ impl Serve {
     pub(super) async fn run(self) -> Result<()> {
         let loaded = Config::load(&self.config)?;
         telemetry::init(&loaded.config.log.filter, loaded.config.log.format)?;
-        let shutdown = shutdown_on_signal()?;
+        let (shutdown, banner) = (shutdown_on_signal()?, Banner::of(&loaded));
         let serving = Node::open(loaded, Clock::system(), None).await?.serve(shutdown).await?;
         println!("ready https://{}", serving.api);
         println!("peers https://{}", serving.peers);
+        banner.show(&serving);
         serving.finished().await
     }
 }

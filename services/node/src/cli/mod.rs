@@ -1,6 +1,9 @@
 //! The command line. Exit codes: 0 done; 1 refused or failed, with the reason and the next step on standard error; 2 usage;
 //! 3 some rows refused. Commands that talk to a node do so by its RPC API, as everybody else.
 
+mod banner;
+mod doctor;
+mod friendly;
 mod keep;
 mod local;
 mod remote;
@@ -11,7 +14,7 @@ pub(crate) use terms::clause;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use qianshou_kernel::{
     error::{Error, Reason, Result},
     line::Line,
@@ -43,6 +46,8 @@ enum Command {
         #[command(subcommand)]
         command: local::DomainCommand,
     },
+    /// Looks at a node and says what is wrong, and the command that mends it. Exits 1 if anything fails.
+    Doctor(doctor::Doctor),
     /// Copies a node into a folder, while it serves: database, keys, configuration.
     Backup(keep::Backup),
     /// Makes a node from a backup, elsewhere and in a new epoch.
@@ -81,6 +86,11 @@ enum Command {
     },
     /// Indicators for an area at a date or over a period.
     Table(remote::Table),
+    /// Prints what completes this command line in a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Which node to talk to.
@@ -101,6 +111,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Whether a node was named at all.
+    fn is_given(&self) -> bool {
+        self.node.is_some()
+    }
+
     fn line(&self) -> Result<Line> {
         let missing = |flag: &str, variable: &str| Error::refused(flag, Reason::Required, variable);
         let node = self.node.as_deref().ok_or_else(|| missing("--node (QIANSHOU_NODE)", ""))?;
@@ -134,13 +149,14 @@ pub fn run() -> ExitCode {
 }
 
 async fn dispatch(command: Command) -> Result<ExitCode, String> {
-    let text = |error: Error| error.to_string();
+    let text = |error: Error| friendly::failure(&error);
     match command {
         Command::Demo(options) => return crate::demo::run(options).await.map_err(text),
         Command::Init(init) => init.run().await.map_err(text)?,
         Command::Serve(serve) => serve.run().await.map_err(text)?,
         Command::Config { command } => command.run().map_err(text)?,
         Command::Domain { command } => command.run().map_err(text)?,
+        Command::Doctor(doctor) => return doctor.run().await.map_err(text),
         Command::Backup(backup) => backup.run().await.map_err(text)?,
         Command::Restore(restore) => restore.run().await.map_err(text)?,
         Command::Migrate(migrate) => migrate.run().await.map_err(text)?,
@@ -151,6 +167,9 @@ async fn dispatch(command: Command) -> Result<ExitCode, String> {
         Command::Quarantine { command } => command.run().await?,
         Command::Token { command } => command.run().await?,
         Command::Table(table) => table.run().await?,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "qianshou", &mut std::io::stdout());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
