@@ -27,6 +27,7 @@ from grpc_tools import protoc
 
 PROTO = Path(os.environ.get("QIANSHOU_PROTO", Path(__file__).resolve().parents[2] / "proto"))
 PATIENCE_S = 60
+UPLOADS_MAX = 16  # limits.methods, BatchPut*: concurrency_max
 COUNTY, OTHER_COUNTY, TOWNSHIP = "640104", "640202", "640104100"
 UNKNOWN = "00000000-0000-7000-8000-000000000000"
 
@@ -56,7 +57,6 @@ from qianshou.reporting.v1 import service_pb2 as reporting_api, service_pb2_grpc
 
 # What no client of the people's listener can bring about, and why.
 NOT_PROVOKED = {
-    "BUSY": "needs more callers at once than one client is",
     "UNSPECIFIED": "a server never answers it",
     "CONTRACT_LEVEL": "needs a database that a later program has upgraded",
     "INTERNAL": "needs a fault of the node",
@@ -70,7 +70,8 @@ class Node:
     def __init__(self, address, ca, token):
         tls = grpc.ssl_channel_credentials(root_certificates=ca)
         credentials = grpc.composite_channel_credentials(tls, grpc.access_token_call_credentials(token)) if token else tls
-        self.channel = grpc.secure_channel(address.removeprefix("https://"), credentials)
+        retry = [("grpc.service_config", (PROTO / "service_config.json").read_text())]
+        self.channel = grpc.secure_channel(address.removeprefix("https://"), credentials, retry)
         self.registry = registry_rpc.RegistryServiceStub(self.channel)
         self.reporting = reporting_rpc.ReportingServiceStub(self.channel)
         self.exchange = exchange_rpc.ExchangeAdminServiceStub(self.channel)
@@ -300,6 +301,25 @@ def refusals_of_records(node, taken):
     refused("NOT_IN_LIST", invalid, "kinds", lambda: next(node.ledger.ReadEntries(kinds)))
 
 
+def refused_when_busy(node):
+    """One upload more than the node takes at once is told so; those that it has taken end well."""
+    over = threading.Event()
+
+    def held(n):
+        yield registry_api.BatchPutAgenciesRequest(agencies=[agency(70 + n)])
+        over.wait(PATIENCE_S)
+
+    ended = queue.Queue()
+    calls = [node.registry.BatchPutAgencies.future(held(n)) for n in range(UPLOADS_MAX + 1)]
+    for call in calls:
+        call.add_done_callback(ended.put)
+    surplus = ended.get(timeout=PATIENCE_S)
+    refused("BUSY", grpc.StatusCode.RESOURCE_EXHAUSTED, "", surplus.result)
+    over.set()
+    states = [outcome.state for call in calls if call is not surplus for outcome in call.result(PATIENCE_S).outcomes]
+    must(states == [common.PUT_STATE_CREATED] * UPLOADS_MAX, f"uploads: {states}")
+
+
 def refusals_of_callers(connect, node):
     denied = grpc.StatusCode.PERMISSION_DENIED
     unauthenticated = grpc.StatusCode.UNAUTHENTICATED
@@ -373,6 +393,7 @@ def main():
     repeated(node)
     followed(node)
     refusals_of_records(node, names[1])
+    refused_when_busy(node)
     refusals_of_callers(connect, node)
     refusals_of_peers(node, card)
     reasons = {name.removeprefix("ERROR_REASON_") for name in common.ErrorReason.keys()}

@@ -49,6 +49,33 @@ fn it_breaks_nothing_that_was_released() {
     assert!(names.len() >= 11, "the released image is empty");
 }
 
+/// What is repeated by itself does no harm: reads, and writes that a request id makes harmless; and nothing but UNAVAILABLE is.
+#[test]
+fn only_what_may_be_repeated_is_retried() {
+    let text = std::fs::read_to_string(root().join("proto/service_config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let [entry] = &config["methodConfig"].as_array().unwrap()[..] else { panic!("one entry is expected") };
+    assert_eq!(entry["retryPolicy"]["retryableStatusCodes"], serde_json::json!(["UNAVAILABLE"]));
+    let pair = |name: &serde_json::Value| {
+        format!("{}/{}", name["service"].as_str().unwrap(), name["method"].as_str().unwrap())
+    };
+    let named: BTreeSet<String> = entry["name"].as_array().unwrap().iter().map(pair).collect();
+    let mut harmless = BTreeSet::new();
+    for file in ours() {
+        for service in &file.service {
+            for method in service.method.iter().filter(|method| !method.client_streaming()) {
+                let asked = method.input_type().rsplit('.').next().unwrap();
+                let asked = file.message_type.iter().find(|message| message.name() == asked).unwrap();
+                let reads = ["Get", "List", "Read"].iter().any(|verb| method.name().starts_with(verb));
+                if reads || asked.field.iter().any(|field| field.name() == "request_id") {
+                    harmless.insert(format!("{}.{}/{}", file.package(), service.name(), method.name()));
+                }
+            }
+        }
+    }
+    assert_eq!(named, harmless);
+}
+
 fn run_buf(arguments: &[&str]) -> Output {
     let buf: PathBuf = buf().expect("QIANSHOU_BUF names no buf: run tests/run, which fetches one");
     Command::new(buf).args(arguments).current_dir(root().join("proto")).output().unwrap()

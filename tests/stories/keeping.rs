@@ -1,4 +1,5 @@
-//! Keeping a node: backups that are taken while it writes, restored elsewhere, and tables that are brought to a level.
+//! Keeping a node: backups that are taken while it writes, restored elsewhere; tables that are brought to a level; a doctor who says
+//! what is wrong, and mistakes that are told with the next step.
 
 use std::{
     collections::BTreeSet,
@@ -14,6 +15,7 @@ use qianshou_kernel::{
 };
 use qianshou_proto::{
     exchange::v1::{Stream, StreamState},
+    identity::v1 as identity,
     ledger::v1::GetHeadRequest,
     registry::v1::Agency,
 };
@@ -23,7 +25,7 @@ use qianshou_tests::{
     refusal::refused,
     sample::agency,
     stories,
-    treaty::{agree, introduce, settled, share, stream, terms},
+    treaty::{agree, draft, introduce, settled, share, stream, terms},
 };
 use serde_json::Value;
 
@@ -31,6 +33,8 @@ stories! {
     a_backup_taken_while_writing_goes_on_elsewhere
     a_backup_is_whole_or_refused
     tables_are_brought_to_a_level
+    a_doctor_says_what_is_wrong_and_what_mends_it
+    a_mistake_is_told_with_the_next_step
 }
 
 /// Nothing forks: whatever was acknowledged before the backup is in it, peers hear nothing of the restored node's history until its
@@ -234,4 +238,119 @@ fn ningxia_url(node: &Process) -> String {
 
 fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
+}
+
+/// A sound node fails nothing; every fault that is made is found, under its number, with the command that mends it.
+async fn a_doctor_says_what_is_wrong_and_what_mends_it(world: World) {
+    let mut ningxia = world.process("64", &[]).await;
+    let mut nation = world.process("00", &[]).await;
+    introduce(&[&ningxia.admin, &nation.admin]).await;
+    let clauses = || vec![share("agencies", "uscc division", "64")];
+    let id = agree(&ningxia.admin, &nation.admin, terms("64", "00", clauses())).await;
+    create(&ningxia.admin, 0..2).await;
+    settled(&ningxia.admin, &nation.admin, &id).await;
+    let (file, ca) = (ningxia.folder.join("node.toml"), text(&ningxia.folder.join("keys/ca.pem")));
+    let (config, token, address) = (text(&file), token(&ningxia).await, ningxia.address.clone());
+    let offline = ["doctor", "--config", config.as_str(), "--json"];
+    let online = [&offline[..], &["--node", &address, "--token", &token, "--ca", &ca]].concat();
+
+    let well = examined(&online, Some(0)).await;
+    let numbers: Vec<u64> = well.iter().map(|check| check["number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (1..=15).collect::<Vec<_>>());
+    assert!(well.iter().all(|check| check["grade"] != "fail"), "{well:?}");
+    for number in [1, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15] {
+        assert_eq!(found(&well, number), ("ok".to_owned(), String::new()), "{:?}", well[number as usize - 1]);
+    }
+
+    nation.kill().await;
+    let mode = |bits| std::fs::Permissions::from_mode(bits);
+    let key = ningxia.folder.join("keys/seal.key");
+    std::fs::set_permissions(&key, mode(0o644)).unwrap();
+    agree_half(&ningxia.admin).await;
+    let ill = examined(&online, Some(1)).await;
+    for (number, grade, mend) in [(4, "fail", "chmod"), (12, "warn", "peer test 00"), (13, "warn", "agreement sign")] {
+        let (seen, told) = found(&ill, number);
+        assert!(seen == grade && told.contains(mend), "{number}: {:?}", ill[number as usize - 1]);
+    }
+    std::fs::set_permissions(&key, mode(0o600)).unwrap();
+
+    ningxia.kill().await;
+    let (grade, mend) = found(&examined(&online, Some(1)).await, 14);
+    assert!(grade == "fail" && mend.contains("qianshou serve"), "{mend}");
+    let db = ningxia.db().await;
+    ledger::open_epoch(&db).await.unwrap();
+    let (grade, mend) = found(&examined(&offline, Some(1)).await, 11);
+    assert!(grade == "fail" && mend.contains("qianshou epoch declare"), "{mend}");
+    ledger::declare_epoch(&db, false).await.unwrap();
+    let ahead = Statement::new("UPDATE entries SET written_at = $1", qianshou_kernel::binds![i64::MAX / 2]);
+    db.run(&[ahead, Statement::new("DELETE FROM migrations WHERE house = 'reporting'", vec![])]).await.unwrap();
+    let (grade, mend) = found(&examined(&offline, Some(1)).await, 9);
+    assert!(grade == "fail" && mend.contains("qianshou migrate"), "{mend}");
+    let back = "INSERT INTO migrations (house, version) VALUES ('reporting', 1)";
+    db.run(&[Statement::new(back, vec![])]).await.unwrap();
+    let (grade, mend) = found(&examined(&offline, Some(1)).await, 10);
+    assert!(grade == "fail" && mend.contains("timedatectl"), "{mend}");
+
+    std::fs::write(&file, std::fs::read_to_string(&file).unwrap().replace("poll_ms", "pol_ms")).unwrap();
+    let (grade, mend) = found(&examined(&offline, Some(1)).await, 1);
+    assert!(grade == "fail" && mend.contains("config show"), "{mend}");
+}
+
+/// The mistakes of a first hour: what is told names what to do next, in both languages.
+async fn a_mistake_is_told_with_the_next_step(world: World) {
+    let ningxia = world.process("64", &[]).await;
+    let nation = world.settle("00").await;
+    let (address, ca) = (ningxia.address.as_str(), text(&ningxia.folder.join("keys/ca.pem")));
+    let (other, config) = (text(&nation.keys_directory().join("ca.pem")), text(&ningxia.folder.join("node.toml")));
+    let (folder, fresh) = (text(&ningxia.folder), text(&world.folder("fresh").join("35")));
+    let nowhere = format!("https://{}", nation.config.api.listen);
+    let list = |node: &str, token: &str, ca: &str| -> Vec<String> {
+        ["token", "list", "--node", node, "--token", token, "--ca", ca].map(str::to_owned).to_vec()
+    };
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    for (args, next) in [
+        (list(address, "qst_x", &other), "keys/ca.pem"),
+        (list(address, "qst_x", &ca), "QIANSHOU_TOKEN"),
+        (list(&nowhere, "qst_x", &ca), "qianshou serve"),
+        (list(address, "qst_x", "nothing.pem"), "--ca"),
+        (words(&["serve", "--config", &config]), "api.listen"),
+        (words(&["serve", "--config", "nothing.toml"]), "qianshou init"),
+        (words(&["init", &folder, "--province", "64"]), "qianshou serve"),
+        (words(&["init", &fresh, "--province", "35", "--database", "postgres://127.0.0.1:9/x"]), "database.url"),
+    ] {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let told = qianshou(&args, &[]).await;
+        let in_chinese = told.err.chars().any(qianshou_tests::refusal::is_han);
+        assert!(told.code == Some(1) && told.err.contains(next) && in_chinese, "{args:?}: {told:?}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let told = qianshou(&["completions", shell], &[]).await;
+        assert!(told.code == Some(0) && told.out.contains("restore") && told.out.contains("doctor"), "{shell}");
+    }
+}
+
+async fn examined(args: &[&str], code: Option<i32>) -> Vec<Value> {
+    let told = qianshou(args, &[]).await;
+    assert_eq!(told.code, code, "{told:?}");
+    serde_json::from_str(&told.out).unwrap()
+}
+
+/// A check's grade, and what mends it.
+fn found(checks: &[Value], number: u64) -> (String, String) {
+    let check = checks.iter().find(|check| check["number"] == number).unwrap_or_else(|| panic!("{number}: {checks:?}"));
+    (check["grade"].as_str().unwrap().to_owned(), check["mend"].as_str().unwrap_or_default().to_owned())
+}
+
+/// An agreement that nobody has signed.
+async fn agree_half(at: &Caller) {
+    draft(at, terms("64", "00", vec![share("stations", "type division", "64")])).await;
+}
+
+async fn token(node: &Process) -> String {
+    let asked = identity::CreateTokenRequest {
+        display_name: Some("doctor".into()),
+        role: Some(identity::Role::Administrator.into()),
+        area: Some("00".into()),
+    };
+    node.admin.identity().create_token(asked).await.unwrap().into_inner().secret.unwrap()
 }

@@ -68,6 +68,8 @@ pub struct Database {
 pub struct Api {
     pub listen: SocketAddr,
     pub names: Vec<String>,
+    /// Sites whose pages may call by gRPC-Web.
+    pub allowed_origins: Vec<String>,
 }
 
 /// The listener for other nodes.
@@ -134,6 +136,20 @@ pub struct Limits {
     pub keepalive_timeout_ms: u64,
     pub token_cache_ms: u64,
     pub token_cache_max_tokens: usize,
+    /// By the method's name, or a `Prefix*` of several.
+    pub methods: BTreeMap<String, MethodLimits>,
+}
+
+/// What one method may take; what is absent is as for all.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MethodLimits {
+    /// Until its answer begins.
+    pub timeout_ms: Option<u64>,
+    /// One message of its request, as it is sent.
+    pub message_max_bytes: Option<usize>,
+    /// Calls at once; beyond it callers hear `BUSY`.
+    pub concurrency_max: Option<u32>,
 }
 
 /// How streams are carried.
@@ -301,13 +317,17 @@ impl Layers {
                 ),
             )
         })?;
-        let table: Table = text.parse().map_err(|cause: toml::de::Error| malformed(&origin, "", cause.message()))?;
+        let table: Table = text.parse().map_err(|cause: toml::de::Error| {
+            let line = cause.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            at_line(malformed(&origin, "", cause.message()), line)
+        })?;
         for (section, keys) in table {
             let Value::Table(keys) = keys else {
-                return Err(unknown(&origin, &section));
+                return Err(at_line(unknown(&origin, &section), line_of(&text, "", &section)));
             };
             for (key, value) in keys {
-                self.add(&section, &key, value, origin.clone())?;
+                let added = self.add(&section, &key, value, origin.clone());
+                added.map_err(|error| at_line(error, line_of(&text, &section, &key)))?;
             }
         }
         Ok(())
@@ -327,11 +347,15 @@ impl Layers {
         if !self.origins.contains_key(&path) {
             return Err(unknown(&origin, &path));
         }
-        if value.as_integer().is_some_and(|number| number < 1) {
+        if !is_positive(&value) {
             return Err(malformed(&origin, &path, "a number of at least 1"));
         }
         if let Some(Value::Table(keys)) = self.table.get_mut(section) {
-            keys.insert(key.to_owned(), value);
+            match (keys.get_mut(key), value) {
+                // A table's entries stand beside those of the layer below.
+                (Some(Value::Table(held)), Value::Table(more)) => held.extend(more),
+                (_, value) => drop(keys.insert(key.to_owned(), value)),
+            }
         }
         self.config =
             Config::deserialize(self.table.clone()).map_err(|cause| malformed(&origin, &path, cause.message()))?;
@@ -369,6 +393,14 @@ fn shaped_like(default: Option<&Value>, text: String) -> Value {
     }
 }
 
+fn is_positive(value: &Value) -> bool {
+    match value {
+        Value::Integer(number) => *number >= 1,
+        Value::Table(entries) => entries.values().all(is_positive),
+        _ => true,
+    }
+}
+
 /// A value as it may be shown.
 fn shown(value: &Value) -> String {
     match value {
@@ -377,6 +409,13 @@ fn shown(value: &Value) -> String {
         Value::Float(number) => number.to_string(),
         Value::Boolean(yes) => yes.to_string(),
         Value::Array(parts) => parts.iter().map(shown).collect::<Vec<_>>().join(", "),
+        Value::Table(entries) => {
+            let entry = |(key, value): (&String, &Value)| format!("{key} = {{ {} }}", shown(value));
+            let plain = |(key, value): (&String, &Value)| format!("{key} = {}", shown(value));
+            let nested = entries.values().any(Value::is_table);
+            let parts: Vec<_> = entries.iter().map(|one| if nested { entry(one) } else { plain(one) }).collect();
+            parts.join(", ")
+        }
         other => format!("{other:?}"),
     }
 }
@@ -403,6 +442,35 @@ fn masked(text: &str) -> String {
 
 fn refusal(reason: Reason, field: &str, zh: &str, en: &str) -> Error {
     Error::Refused(Refusal(vec![Violation { field: field.into(), reason, zh: zh.into(), en: en.into() }]))
+}
+
+/// The line, from 1, on which a section's key stands.
+fn line_of(text: &str, section: &str, key: &str) -> Option<usize> {
+    let mut inside = section.is_empty();
+    for (number, line) in text.lines().enumerate().map(|(before, line)| (before + 1, line.trim())) {
+        if let Some(head) = line.strip_prefix('[') {
+            let head = head.split(']').next().unwrap_or_default().trim();
+            if head == format!("{section}.{key}") {
+                return Some(number);
+            }
+            inside = head == section;
+        } else if inside && line.split('=').next().is_some_and(|name| name.trim().trim_matches('"') == key) {
+            return Some(number);
+        }
+    }
+    None
+}
+
+/// The same refusal, with the line that it is about.
+fn at_line(error: Error, line: Option<usize>) -> Error {
+    let mut error = error;
+    if let (Error::Refused(refusal), Some(line)) = (&mut error, line) {
+        for violation in &mut refusal.0 {
+            violation.zh = format!("第 {line} 行，{}", violation.zh);
+            violation.en = format!("line {line}, {}", violation.en);
+        }
+    }
+    error
 }
 
 fn unknown(origin: &Origin, path: &str) -> Error {
@@ -463,6 +531,21 @@ mod tests {
     }
 
     #[test]
+    fn limits_of_methods_stand_beside_the_defaults() {
+        let file = "[node]\ncode = \"64\"\n[limits.methods]\nGetHead = { timeout_ms = 7 }\n";
+        let loaded = load(file, &[]).unwrap();
+        let defaults = Config::defaults().unwrap().limits.methods;
+        let methods = &loaded.config.limits.methods;
+        assert_eq!((methods.len(), methods["GetHead"].timeout_ms), (defaults.len() + 1, Some(7)));
+        assert_eq!(methods["BatchPut*"].timeout_ms, defaults["BatchPut*"].timeout_ms);
+        assert!(loaded.origins["limits.methods"].0.contains("GetHead = { timeout_ms = 7 }"), "{:?}", loaded.origins);
+        for wrong in ["{ timeout_ms = 0 }", "{ timeout = 7 }", "7"] {
+            let refusal = refused(&format!("[node]\ncode = \"64\"\n[limits.methods]\nGetHead = {wrong}\n"), &[]);
+            assert_eq!(refusal.0[0].field, "limits.methods", "{refusal}");
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused_by_name() {
         let node = "[node]\ncode = \"64\"\n";
         for (file, environment, path) in [
@@ -484,6 +567,16 @@ mod tests {
             assert!(path == "node.code" || refusal.0[0].en.contains(said_by), "{refusal}");
         }
         assert!(refused("[node", &[]).0[0].en.contains("node.toml"));
+        for (file, line) in [
+            ("[node]\ncode = \"64\"\n\n[limits]\ntext_max = 7", 5),
+            ("[node]\ncode = \"64\"\n[log]\nformat = \"xml\"", 4),
+            ("[node]\ncode = 64\"", 2),
+            ("[nodes]\ncode = \"64\"", 2),
+            ("[node]\ncode = \"64\"\n[limits.methods]\nGet = 7", 3),
+        ] {
+            let refusal = refused(file, &[]);
+            assert!(refusal.0[0].en.starts_with(&format!("line {line}, ")), "{refusal}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! rows, for a hop per row would cost more than the row.
 
 mod notices;
+mod settings;
 mod snapshot;
 
 use std::{
@@ -20,7 +21,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 
-pub use self::snapshot::Levels;
+pub use self::{settings::Setting, snapshot::Levels};
 use crate::{
     error::{Error, Result},
     telemetry::metrics,

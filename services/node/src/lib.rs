@@ -4,6 +4,7 @@
 pub mod backup;
 pub mod cli;
 pub mod demo;
+pub mod doctor;
 pub mod node;
 mod roles;
 mod sheet;

@@ -66,7 +66,12 @@ pub struct Serving {
 pub async fn init(directory: &Path, province: &str, name: Option<&str>, database: Option<&str>) -> Result<String> {
     let file = directory.join("node.toml");
     if file.exists() {
-        return Err(Error::refused("DIR", Reason::Duplicate, file.display()));
+        let file = file.display();
+        let zh = format!("这里已有节点；启动它：qianshou serve --config {file}，或另选一个文件夹");
+        let en = format!(
+            "a node stands here already; start it with `qianshou serve --config {file}`, or name another folder"
+        );
+        return Err(Error::told("DIR", Reason::Duplicate, zh, en));
     }
     let code = Area::parse(province).ok_or_else(|| Error::refused("--province", Reason::Malformed, "00, 35, 64 …"))?;
     let name = name.map_or_else(|| authority_of(code.as_str()), str::to_owned);
@@ -236,6 +241,7 @@ impl Node {
         let cancel = shutdown.child_token();
         let cached = Arc::new(CachedTokens::new(Arc::new(self.tokens.clone()), &config.limits));
         let people = Listener::people(config.api.listen, &self.keys, cached.clone()).await?;
+        let people = people.allow(&config.api.allowed_origins);
         let api_address = people.address();
         let reporting = Reporting::new(self.ledger.clone(), ms(config.ledger.wait_max_ms))?;
 

@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 pub use bell::MISSED;
 pub use epoch::{declare_epoch, open_epoch};
 pub(crate) use read::{ENTRY_COLUMNS, entry, stored};
-pub use read::{Head, Stored, head, snapshot};
+pub use read::{Head, Stored, head, last_written_ms, snapshot};
 use sha2::{Digest, Sha256};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};

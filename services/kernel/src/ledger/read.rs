@@ -41,6 +41,12 @@ pub async fn head(db: &Db) -> Result<Head> {
     head_of(db.fetch(HEAD, vec![]).await?.first())
 }
 
+/// When the newest entry of a database's ledger was written, milliseconds since 1970-01-01 UTC; `None`: there is none.
+pub async fn last_written_ms(db: &Db) -> Result<Option<i64>> {
+    let newest = "SELECT written_at FROM entries ORDER BY position DESC LIMIT 1";
+    db.fetch_one(newest, vec![]).await?.map(|row| row.int(0)).transpose()
+}
+
 /// Copies one state of a database into an empty folder, as [`Db::snapshot`]; answers its tables' levels and its ledger's head.
 pub async fn snapshot(db: &Db, folder: &Path) -> Result<(Levels, Head)> {
     let (levels, rows) = db.snapshot(folder, HEAD).await?;

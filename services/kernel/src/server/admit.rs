@@ -1,6 +1,4 @@
-//! What every call passes before it reaches a house: a deadline, and the question who calls.
-
-use std::{collections::HashSet, sync::LazyLock, time::Duration};
+//! What every call passes before it reaches a house: the question who calls.
 
 use axum::{
     extract::{Request, State},
@@ -8,8 +6,6 @@ use axum::{
     response::Response,
 };
 use http::{HeaderMap, header::AUTHORIZATION};
-use prost::Message as _;
-use prost_types::FileDescriptorSet;
 use tonic::Status;
 
 use super::{Guard, Remote};
@@ -53,32 +49,6 @@ pub(super) async fn admit(State(guard): State<Guard>, mut request: Request, next
         Err(error) => Status::from(error).into_http(),
     }
 }
-
-/// Ends a call whose answer does not begin in time. What streams an answer has begun it; what streams a request is not
-/// limited. The house's future is dropped, which never cuts a write: the ledger's writer owns it.
-pub(super) async fn deadline(State(limit): State<Duration>, request: Request, next: Next) -> Response {
-    if UPLOADS.contains(request.uri().path()) {
-        return next.run(request).await;
-    }
-    match tokio::time::timeout(limit, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            Status::deadline_exceeded("处理超时，请以同一请求编号重试 | took too long; repeat with the same request id")
-                .into_http()
-        }
-    }
-}
-
-/// Paths of the methods that take a stream.
-static UPLOADS: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let contract = FileDescriptorSet::decode(qianshou_proto::DESCRIPTOR_SET).unwrap_or_default();
-    let services =
-        contract.file.iter().flat_map(|file| file.service.iter().map(move |service| (file.package(), service)));
-    let methods = services
-        .flat_map(|(package, service)| service.method.iter().map(move |method| (package, service.name(), method)));
-    let uploads = methods.filter(|(_, _, method)| method.client_streaming());
-    uploads.map(|(package, service, method)| format!("/{package}.{service}/{}", method.name())).collect()
-});
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, secret) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;

@@ -11,8 +11,10 @@
 mod admit;
 mod connection;
 mod gateway;
+mod limits;
 mod peers;
 mod tls;
+mod web;
 
 pub use admit::caller;
 pub use connection::Remote;
@@ -38,7 +40,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::{
     config::{Limits, ms},
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     identity::{NodeKeys, Tokens},
     telemetry,
 };
@@ -58,6 +60,7 @@ pub struct Listener {
     address: SocketAddr,
     tls: TlsAcceptor,
     guard: Guard,
+    origins: Vec<String>,
 }
 
 /// Who stands at the door.
@@ -84,6 +87,12 @@ impl Listener {
         Self::bind(listen, tls::peers(keys, peers.clone())?, Guard::Peers(peers)).await
     }
 
+    /// Lets pages of these sites (`https://host`) call by gRPC-Web.
+    #[must_use]
+    pub fn allow(self, origins: &[String]) -> Self {
+        Self { origins: origins.to_vec(), ..self }
+    }
+
     /// Where it is bound; the port is the real one.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -91,10 +100,24 @@ impl Listener {
     }
 
     async fn bind(listen: SocketAddr, tls: rustls::ServerConfig, guard: Guard) -> Result<Self> {
-        let tcp = TcpListener::bind(listen).await.map_err(|cause| Error::broken(format!("{listen}: {cause}")))?;
+        let tcp = TcpListener::bind(listen).await.map_err(|cause| unbound(listen, &cause))?;
         let address = tcp.local_addr()?;
-        Ok(Self { tcp, address, tls: TlsAcceptor::from(Arc::new(tls)), guard })
+        Ok(Self { tcp, address, tls: TlsAcceptor::from(Arc::new(tls)), guard, origins: vec![] })
     }
+}
+
+fn unbound(listen: SocketAddr, cause: &std::io::Error) -> Error {
+    let (zh, en) = match cause.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            ("端口已被占用：本节点是否已在运行？", "the port is taken: does this node run already?")
+        }
+        _ => ("无法监听该地址", "this address cannot be listened at"),
+    };
+    let (zh, en) = (
+        format!("{listen}：{zh}请停止占用者，或修改 api.listen、peers.listen（{cause}）"),
+        format!("{listen}: {en} Stop who holds it, or change api.listen or peers.listen ({cause})"),
+    );
+    Error::told("listen", Reason::Unavailable, zh, en)
 }
 
 /// Answers at a door until `shutdown`, then lets calls end for `drain_timeout_ms` and cuts what is still open.
@@ -106,8 +129,10 @@ pub async fn serve(listener: Listener, routes: Routes, limits: &Limits, shutdown
     let router = routes
         .into_axum_router()
         .layer(from_fn_with_state(listener.guard.clone(), admit::admit))
-        .layer(from_fn_with_state(ms(limits.request_timeout_ms), admit::deadline))
+        .layer(from_fn_with_state(limits::Methods::new(limits), limits::bound))
         .layer(from_fn(telemetry::trace));
+    // Outermost, so that everything behind it sees gRPC; peers do not speak it.
+    let router = if people { web::speak(router, listener.origins.clone()) } else { router };
     let cut = CancellationToken::new();
     // However this function ends, dropped by its caller too, nothing stays open behind it.
     let _cut_at_the_end = cut.clone().drop_guard();
@@ -142,7 +167,7 @@ impl Listener {
         cut: CancellationToken,
         greeted: mpsc::Sender<std::io::Result<Connection>>,
     ) {
-        let Self { tcp: listener, address, tls, guard } = self;
+        let Self { tcp: listener, address, tls, guard, .. } = self;
         let places = Arc::new(Semaphore::new(limits.connections_max as usize));
         let greeter = Greeter { tls, guard, cut: cut.clone(), timeout: ms(limits.handshake_timeout_ms) };
         loop {

@@ -13,7 +13,7 @@ use tower::{Service as _, ServiceExt as _};
 
 use super::*;
 use crate::{
-    config::Config,
+    config::{Config, MethodLimits},
     identity::{Caller, Role, generate_token, hash_token},
     line::Line,
 };
@@ -260,5 +260,88 @@ async fn connections_have_a_limit() {
     assert!(call(&line, WHO).await.is_ok());
     drop(line);
     assert!(waiting.await.is_ok());
+    open.end().await;
+}
+
+#[tokio::test]
+async fn a_method_has_its_own_limits() {
+    let server = node("64");
+    let methods = [
+        ("Never", MethodLimits { timeout_ms: Some(300), concurrency_max: Some(1), ..MethodLimits::default() }),
+        ("Check", MethodLimits { message_max_bytes: Some(10), ..MethodLimits::default() }),
+    ];
+    let methods = methods.into_iter().map(|(name, limits)| (name.to_owned(), limits)).collect();
+    let open = open_to_people(&server, Limits { methods, ..limits() }).await;
+    let line = to(&server, &open, Some(secret()));
+    let mut both: Vec<_> = <[_; 2]>::from(tokio::join!(call(&line, NEVER), call(&line, NEVER))).into();
+    both.sort_by_key(|answer| answer.clone().map_err(|code| code as i32));
+    assert_eq!(both, [Err(Code::DeadlineExceeded), Err(Code::ResourceExhausted)], "one place, and it is given back");
+    assert_eq!(call(&line, NEVER).await, Err(Code::DeadlineExceeded));
+
+    let check = async |service: &str| {
+        let request = HealthCheckRequest { service: service.into() };
+        HealthClient::new(line.clone()).check(request).await.map(drop).map_err(|status| status.code())
+    };
+    assert_eq!(check("house").await, Ok(()));
+    assert_eq!(check("a house of a longer name").await, Err(Code::InvalidArgument));
+    open.end().await;
+}
+
+#[tokio::test]
+async fn a_callers_own_deadline_is_kept() {
+    let server = node("64");
+    let open = open_to_people(&server, limits()).await;
+    let mut line = to(&server, &open, Some(secret()));
+    let request = http::Request::post(NEVER).header("content-type", "application/grpc").header("grpc-timeout", "40m");
+    let answer = line.ready().await.unwrap().call(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(Status::from_header_map(answer.headers()).unwrap().code(), Code::DeadlineExceeded);
+    open.end().await;
+}
+
+/// HTTP/1.1 over TLS, byte by byte as a browser's library would send it.
+async fn over_http1(server: &Node, open: &Open, head: &str, body: &[u8]) -> String {
+    let mut config = trusting(&std::fs::read(&server.keys.ca_path).unwrap()).unwrap();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let host = open.address.trim_start_matches("https://").to_owned();
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let mut tls = connector.connect(name, TcpStream::connect(&host).await.unwrap()).await.unwrap();
+    let head = format!("{head}host: {host}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    tokio::io::AsyncWriteExt::write_all(&mut tls, &[head.as_bytes(), body].concat()).await.unwrap();
+    let mut answer = vec![];
+    tokio::io::AsyncReadExt::read_to_end(&mut tls, &mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).to_lowercase()
+}
+
+#[tokio::test]
+async fn a_page_calls_by_grpc_web() {
+    let server = node("64");
+    let listener = Listener::people(any_port(), &server.keys, Arc::new(OneToken)).await.unwrap();
+    let open = open(listener.allow(&["https://console.example".into()]), limits()).await;
+    let post =
+        |path: &str, more: &str| format!("POST {path} HTTP/1.1\r\ncontent-type: application/grpc-web+proto\r\n{more}");
+    let asked = [&[0, 0, 0, 0, 7, 10, 5][..], b"house"].concat();
+    let check = "/grpc.health.v1.Health/Check";
+    for (more, allowed) in
+        [("", false), ("origin: https://elsewhere\r\n", false), ("origin: https://console.example\r\n", true)]
+    {
+        let answer = over_http1(&server, &open, &post(check, more), &asked).await;
+        assert!(answer.starts_with("http/1.1 200 ok"), "{answer}");
+        assert!(answer.contains("content-type: application/grpc-web+proto"), "{answer}");
+        assert!(answer.contains("\u{8}\u{1}") && answer.contains("grpc-status:0"), "serving, and a trailer: {answer}");
+        assert_eq!(answer.contains("access-control-allow-origin: https://console.example"), allowed, "{answer}");
+    }
+    let refused = over_http1(&server, &open, &post(WHO, ""), &[0; 5]).await;
+    assert!(refused.contains("grpc-status: 16") || refused.contains("grpc-status:16"), "no token: {refused}");
+    let token = format!("authorization: Bearer {}\r\n", secret());
+    let told = over_http1(&server, &open, &post(WHO, &token), &[0; 5]).await;
+    assert!(told.contains("tokens") && told.contains("6401"), "{told}");
+
+    let ask =
+        |origin: &str| format!("OPTIONS {WHO} HTTP/1.1\r\norigin: {origin}\r\naccess-control-request-method: POST\r\n");
+    let may = over_http1(&server, &open, &ask("https://console.example"), b"").await;
+    assert!(may.starts_with("http/1.1 204") && may.contains("access-control-allow-headers: authorization"), "{may}");
+    let may_not = over_http1(&server, &open, &ask("https://elsewhere"), b"").await;
+    assert!(!may_not.contains("access-control-allow-origin"), "{may_not}");
     open.end().await;
 }

@@ -13,6 +13,7 @@ use qianshou_kernel::{
 };
 use serde_json::json;
 
+use super::banner::Banner;
 use crate::node::{self, Node};
 
 #[derive(Args)]
@@ -68,12 +69,13 @@ impl Serve {
             loaded.config.roles.serve = self.role;
         }
         let telemetry = Telemetry::start(&loaded.config).await?;
-        let shutdown = shutdown_on_signal()?;
+        let (shutdown, banner) = (shutdown_on_signal()?, Banner::of(&loaded));
         let serving = Node::open(loaded, Clock::system(), None).await?.serve(shutdown).await?;
         println!("ready https://{}", serving.api);
         if let Some(peers) = serving.peers {
             println!("peers https://{peers}");
         }
+        banner.show(&serving);
         let finished = serving.finished().await;
         telemetry.shutdown().await;
         finished

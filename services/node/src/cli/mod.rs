@@ -1,7 +1,10 @@
 //! The command line. Exit codes: 0 done; 1 refused or failed, with the reason and the next step on standard error; 2 usage;
 //! 3 some rows refused. Commands that talk to a node do so by its RPC API, as everybody else.
 
+mod banner;
+mod doctor;
 mod export;
+mod friendly;
 mod import;
 mod keep;
 mod local;
@@ -13,7 +16,7 @@ pub(crate) use terms::clause;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use qianshou_kernel::{
     error::{Error, Reason, Result},
     line::Line,
@@ -49,6 +52,8 @@ enum Command {
     Import(import::Options),
     /// Writes what a node holds as a spreadsheet, or a template to fill in.
     Export(export::Options),
+    /// Looks at a node and says what is wrong, and the command that mends it. Exits 1 if anything fails.
+    Doctor(doctor::Doctor),
     /// Copies a node into a folder, while it serves: database, keys, configuration.
     Backup(keep::Backup),
     /// Makes a node from a backup, elsewhere and in a new epoch.
@@ -87,6 +92,11 @@ enum Command {
     },
     /// Indicators for an area at a date or over a period.
     Table(remote::Table),
+    /// Prints what completes this command line in a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Which node to talk to.
@@ -107,6 +117,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Whether a node was named at all.
+    fn is_given(&self) -> bool {
+        self.node.is_some()
+    }
+
     fn line(&self) -> Result<Line> {
         let missing = |flag: &str, variable: &str| Error::refused(flag, Reason::Required, variable);
         let node = self.node.as_deref().ok_or_else(|| missing("--node (QIANSHOU_NODE)", ""))?;
@@ -140,7 +155,7 @@ pub fn run() -> ExitCode {
 }
 
 async fn dispatch(command: Command) -> Result<ExitCode, String> {
-    let text = |error: Error| error.to_string();
+    let text = |error: Error| friendly::failure(&error);
     match command {
         Command::Demo(options) => return crate::demo::run(options).await.map_err(text),
         Command::Init(init) => init.run().await.map_err(text)?,
@@ -149,6 +164,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, String> {
         Command::Domain { command } => command.run().map_err(text)?,
         Command::Import(options) => return options.run().await,
         Command::Export(options) => options.run().await?,
+        Command::Doctor(doctor) => return doctor.run().await.map_err(text),
         Command::Backup(backup) => backup.run().await.map_err(text)?,
         Command::Restore(restore) => restore.run().await.map_err(text)?,
         Command::Migrate(migrate) => migrate.run().await.map_err(text)?,
@@ -159,6 +175,9 @@ async fn dispatch(command: Command) -> Result<ExitCode, String> {
         Command::Quarantine { command } => command.run().await?,
         Command::Token { command } => command.run().await?,
         Command::Table(table) => table.run().await?,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "qianshou", &mut std::io::stdout());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

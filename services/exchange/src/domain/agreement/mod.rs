@@ -53,6 +53,12 @@ pub struct Accord {
 }
 
 impl Accord {
+    /// The last day of its term, if it has one.
+    #[must_use]
+    pub fn ends_on(&self) -> Option<Date> {
+        self.ends_on
+    }
+
     /// Reads verbatim terms and prepares their clauses.
     ///
     /// # Errors

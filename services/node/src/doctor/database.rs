@@ -1,0 +1,87 @@
+//! What the database says: that it answers, keeps what it commits, stands at our level, and tells the same time.
+
+use qianshou_kernel::{
+    clock::Clock,
+    config::Loaded,
+    db::Db,
+    error::Result,
+    ledger::{self, CONTRACT_LEVEL},
+};
+
+use super::{Seen, fail, ok, text, warn, worst};
+use crate::node;
+
+/// How far the two clocks may be apart.
+const APART_MS: i64 = 2_000;
+/// How far back a clock may have been set before it is told.
+const BACK_MS: i64 = 1_000;
+
+pub(super) fn reachable(loaded: &Loaded, opened: &Result<Db>) -> Seen {
+    match opened {
+        Ok(db) => ok(if db.is_shared() { "PostgreSQL" } else { "SQLite" }),
+        Err(error) if loaded.config.database.url.starts_with("sqlite:") => {
+            fail(text(error), "qianshou init DIR --province CODE, or qianshou restore BACKUP --to DIR")
+        }
+        Err(error) => fail(text(error), "start the server, or correct database.url (`qianshou config show`)"),
+    }
+}
+
+/// Every setting without which a commit, or a text, would not last.
+pub(super) async fn settings(db: &Db) -> Result<Seen> {
+    let settings = db.settings().await?;
+    let all: Vec<String> = settings.iter().map(|s| format!("{} {}", s.name, s.value)).collect();
+    let seen = settings.iter().map(|s| {
+        if s.holds {
+            return ok("");
+        }
+        let mend = match s.name {
+            "server_version_num" | "version" => "upgrade the database".to_owned(),
+            "server_encoding" => "CREATE DATABASE … ENCODING 'UTF8', then backup and restore".to_owned(),
+            "quick_check" => "qianshou restore BACKUP --to DIR".to_owned(),
+            "journal_mode" | "encoding" => "qianshou backup DIR, then qianshou restore DIR --to NEW".to_owned(),
+            name => format!("ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf()"),
+        };
+        fail(format!("{} is {}", s.name, s.value), mend)
+    });
+    Ok(worst(seen.collect(), all.join(", ")))
+}
+
+/// The tables stand at this program's level.
+pub(super) async fn tables(db: &Db, config: &str) -> Result<Seen> {
+    let levels = db.levels().await?;
+    if let Some(house) = node::later(&levels) {
+        return Ok(fail(format!("a later program upgraded {house}"), "install that program's version"));
+    }
+    let pending = node::pending(&levels);
+    if pending.is_empty() {
+        let version = env!("CARGO_PKG_VERSION");
+        return Ok(ok(format!("qianshou {version}, contract level {CONTRACT_LEVEL}, {} houses", levels.len())));
+    }
+    let steps: Vec<String> = pending.iter().map(|(house, from, to)| format!("{house} {from} → {to}")).collect();
+    Ok(fail(steps.join(", "), format!("qianshou migrate --config {config}")))
+}
+
+/// Our clock, the database's, and the newest entry's instant agree.
+pub(super) async fn clock(db: &Db, clock: &Clock) -> Result<Seen> {
+    let ours = clock.now_ms();
+    let mut seen = vec![];
+    if let Some(theirs) = db.clock_ms().await?.filter(|theirs| (theirs - ours).abs() > APART_MS) {
+        let note = format!("the database's clock is {} ms from ours", theirs - ours);
+        seen.push(warn(note, "timedatectl set-ntp true (on both machines)"));
+    }
+    if let Some(last) = ledger::last_written_ms(db).await?.filter(|last| *last > ours + BACK_MS) {
+        let note = format!("the newest entry is {} ms in the future: this clock was set back", last - ours);
+        seen.push(fail(note, "timedatectl set-ntp true"));
+    }
+    Ok(worst(seen, "in step | 一致".into()))
+}
+
+/// A restored node's peers wait for its epoch to be declared.
+pub(super) async fn epoch(db: &Db, config: &str) -> Result<Seen> {
+    let head = ledger::head(db).await?;
+    if !head.declared {
+        let note = format!("epoch {} is not declared: what this node sends stands still", head.epoch);
+        return Ok(fail(note, format!("qianshou epoch declare --config {config}")));
+    }
+    Ok(ok(format!("epoch {}, position {}", head.epoch, head.position)))
+}

@@ -1,0 +1,127 @@
+//! What can be seen in the node's folder: room, speed, keys, certificates, card.
+
+use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, time::Instant};
+
+use qianshou_kernel::{
+    clock::{Clock, day_of, format_day},
+    config::Loaded,
+    error::Result,
+    identity::{self, NodeKeys, check_card, valid_until_ms},
+};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+
+use super::{Seen, below, fail, ok, shown, text, warn, worst};
+
+const FREE_LEAST_BYTES: u64 = 1 << 30;
+const FREE_FEW_BYTES: u64 = 10 << 30;
+const SYNC_SLOW_MS: u128 = 20;
+const SYNCS: usize = 9;
+/// How long before its end a certificate is told of.
+pub(super) const SOON_DAYS: i64 = 30;
+const DAY_MS: i64 = 86_400_000;
+
+/// Only its owner reads the configuration, for it may hold the database's password.
+pub(super) fn folder(loaded: &Loaded) -> Seen {
+    let file = loaded.directory.join("node.toml");
+    let open = fs::metadata(&file).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0);
+    if open && loaded.config.database.url.contains('@') && !loaded.config.database.url.starts_with("sqlite:") {
+        return warn(format!("{} can be read by others", shown(&file)), format!("chmod 600 {}", shown(&file)));
+    }
+    ok(shown(&loaded.directory))
+}
+
+/// Room for what comes, and a disk that answers.
+pub(super) fn disk(loaded: &Loaded) -> Seen {
+    let folder = shown(&loaded.directory);
+    let free = rustix::fs::statvfs(&loaded.directory).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+    let free = match free {
+        Ok(free) => free,
+        Err(cause) => return fail(format!("{folder}: {cause}"), format!("df {folder}")),
+    };
+    let note = |ms: u128| format!("{} GiB free, sync {ms} ms", free >> 30);
+    match sync_ms(loaded) {
+        Err(cause) => fail(text(&cause), format!("df {folder}; ls -ld {folder}")),
+        Ok(ms) if free < FREE_LEAST_BYTES => fail(note(ms), format!("df {folder}; free at least 10 GiB")),
+        Ok(ms) if free < FREE_FEW_BYTES => warn(note(ms), format!("df {folder}; free at least 10 GiB")),
+        Ok(ms) if ms > SYNC_SLOW_MS => warn(note(ms), format!("move {folder} to a faster disk")),
+        Ok(ms) => ok(note(ms)),
+    }
+}
+
+/// How long the disk takes to keep one block: the median of a few.
+fn sync_ms(loaded: &Loaded) -> Result<u128> {
+    let path = loaded.directory.join(format!("doctor.{}", std::process::id()));
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
+    let mut took = (0..SYNCS).map(|_| {
+        let begun = Instant::now();
+        file.write_all(&[0; 4096])?;
+        file.sync_data()?;
+        Ok(begun.elapsed().as_millis())
+    });
+    let took: Result<Vec<u128>> = took.by_ref().collect();
+    fs::remove_file(&path)?;
+    let mut took = took?;
+    took.sort_unstable();
+    Ok(took[SYNCS / 2])
+}
+
+/// The keys can be read, by their owner only, and are this node's.
+pub(super) fn keys(loaded: &Loaded, keys: &Result<NodeKeys>) -> Seen {
+    let directory = loaded.keys_directory();
+    let keys = match keys {
+        Ok(keys) => keys,
+        Err(error) => return fail(text(error), format!("restore {} from its copy", shown(&directory))),
+    };
+    if keys.node != loaded.config.node.code {
+        let note = format!("the keys are those of node {}, node.code is {}", keys.node, loaded.config.node.code);
+        return fail(note, format!("set node.code = \"{}\"", keys.node));
+    }
+    let others = |path: &std::path::PathBuf| fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o077 != 0);
+    match below(&directory).into_iter().find(others) {
+        Some(path) => {
+            fail(format!("{} can be read by others", shown(&path)), format!("chmod -R go= {}", shown(&directory)))
+        }
+        None => ok(format!("{}, {} pseudonym domains", keys.key_id, keys.domains.len())),
+    }
+}
+
+/// No certificate of ours ends soon.
+pub(super) fn certificates(keys: &NodeKeys, clock: &Clock) -> Seen {
+    let ca = fs::read(&keys.ca_path).ok().and_then(|pem| CertificateDer::from_pem_slice(&pem).ok());
+    let ours = [
+        ("ca.pem", ca.as_deref().unwrap_or_default()),
+        ("server.pem", keys.server.leaf()),
+        ("peer.pem", keys.peer.leaf()),
+    ];
+    let mend = "make a new folder with `qianshou init` and take over its certificates";
+    let seen: Vec<Seen> = ours.iter().map(|(name, der)| certificate(name, der, clock.now_ms(), mend)).collect();
+    let ends = ours.iter().filter_map(|(name, der)| Some(format!("{name} {}", day(valid_until_ms(der)?))));
+    worst(seen, ends.collect::<Vec<_>>().join(", "))
+}
+
+/// One certificate's end.
+pub(super) fn certificate(name: &str, der: &[u8], now_ms: i64, mend: &str) -> Seen {
+    match valid_until_ms(der) {
+        None => fail(format!("{name} cannot be read"), mend),
+        Some(end) if end <= now_ms => fail(format!("{name} ended on {}", day(end)), mend),
+        Some(end) if end <= now_ms + SOON_DAYS * DAY_MS => warn(format!("{name} ends on {}", day(end)), mend),
+        Some(end) => ok(format!("{name} {}", day(end))),
+    }
+}
+
+fn day(ms: i64) -> String {
+    format_day(day_of(ms))
+}
+
+/// The card that this node would show proves itself, and says an address that others can reach.
+pub(super) fn card(keys: &NodeKeys, loaded: &Loaded) -> Seen {
+    let address = &loaded.config.peers.address;
+    if let Err(refusal) = check_card(&identity::card(keys, &loaded.config.node.name, address)) {
+        return fail(refusal.to_string(), "correct node.name, peers.address, or keys/peer.pem");
+    }
+    if address.is_empty() && loaded.config.peers.listen.ip().is_unspecified() {
+        let note = format!("peers.listen is {} and peers.address is empty", loaded.config.peers.listen);
+        return warn(note, "set peers.address = \"https://HOST:PORT\" as peers reach it, and hand out the card again");
+    }
+    ok(identity::fingerprint(keys.peer.leaf()))
+}
