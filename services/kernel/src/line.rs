@@ -18,7 +18,7 @@ use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::{
-    Status,
+    Status, TimeoutExpired,
     body::Body,
     service::Routes,
     transport::{Channel, Endpoint, Error as TransportError},
@@ -124,9 +124,7 @@ impl Service<Request<Body>> for Line {
             Way::NextDoor(routes) => {
                 Service::<Request<Body>>::poll_ready(routes, cx).map(|ready| ready.map_err(|never| match never {}))
             }
-            Way::AcrossTown { address, channel, .. } => {
-                channel.poll_ready(cx).map_err(|cause| unheard(address, &cause))
-            }
+            Way::AcrossTown { address, channel, .. } => channel.poll_ready(cx).map_err(|cause| unheard(address, cause)),
         }
     }
 
@@ -142,7 +140,7 @@ impl Service<Request<Body>> for Line {
                 }
                 let (address, call) = (address.clone(), Call::made(&mut request));
                 let answer = channel.call(request);
-                let heard = async move { answer.await.map_err(|cause| unheard(&address, &cause)) };
+                let heard = async move { answer.await.map_err(|cause| unheard(&address, cause)) };
                 match call {
                     Some(call) => Box::pin(call.asked(heard)),
                     None => Box::pin(heard),
@@ -152,10 +150,18 @@ impl Service<Request<Body>> for Line {
     }
 }
 
-/// The other end gave no answer; what it did is not known.
-fn unheard(address: &str, cause: &TransportError) -> Status {
+/// The other end gave no answer; what it did is not known. The cause goes with it, for whoever tells people what to do.
+fn unheard(address: &str, cause: TransportError) -> Status {
     tracing::debug!(address, ?cause, "unheard");
-    Error::refused("", Reason::Unavailable, address).into()
+    let causes = std::iter::successors(Some(&cause as &(dyn std::error::Error + 'static)), |cause| cause.source());
+    let late = causes.into_iter().any(|cause| cause.is::<TimeoutExpired>());
+    let mut status = if late {
+        Status::deadline_exceeded("等待超时，请以同一请求编号重试 | took too long; repeat with the same request id")
+    } else {
+        Error::refused("", Reason::Unavailable, address).into()
+    };
+    status.set_source(Arc::new(cause));
+    status
 }
 
 impl fmt::Debug for Line {

@@ -293,8 +293,10 @@ async fn a_callers_own_deadline_is_kept() {
     let open = open_to_people(&server, limits()).await;
     let mut line = to(&server, &open, Some(secret()));
     let request = http::Request::post(NEVER).header("content-type", "application/grpc").header("grpc-timeout", "40m");
-    let answer = line.ready().await.unwrap().call(request.body(Body::empty()).unwrap()).await.unwrap();
-    assert_eq!(Status::from_header_map(answer.headers()).unwrap().code(), Code::DeadlineExceeded);
+    let answer = line.ready().await.unwrap().call(request.body(Body::empty()).unwrap()).await;
+    // The caller's own clock may be the first.
+    let told = answer.map_or_else(|status| status, |answer| Status::from_header_map(answer.headers()).unwrap());
+    assert_eq!(told.code(), Code::DeadlineExceeded);
     open.end().await;
 }
 
