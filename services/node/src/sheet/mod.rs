@@ -34,6 +34,10 @@ pub(crate) const REF_HEADER: &str = "编号";
 /// The header under which a receipt says what became of a row.
 pub(crate) const VERDICT_HEADER: &str = "校验结果";
 
+/// The sheets that we add to workbooks ourselves, which no import misses: a receipt's figures and a template's notes.
+pub(crate) const SUMMARY_SHEET: &str = "校验汇总";
+pub(crate) const NOTES_SHEET: &str = "填写说明";
+
 /// One cell, as the file has it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum Value {

@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 use qianshou_kernel::error::{Error, Reason, Result};
 use sha2::{Digest as _, Sha256};
 
-use super::{Row, Value, of_file};
+use super::{NOTES_SHEET, Row, SUMMARY_SHEET, Value, of_file};
 
 /// Cells in one row at most.
 const ROW_MAX_CELLS: usize = 512;
@@ -95,6 +95,7 @@ impl Opened {
         };
         let continues = |name: &String| name == first || (2..=99).any(|n| *name == format!("{first} {n}"));
         (self.sheets, self.left) = names.iter().cloned().partition(continues);
+        self.left.retain(|name| name != SUMMARY_SHEET && name != NOTES_SHEET);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use qianshou_kernel::{
 };
 
 use super::{
-    Row, VERDICT_HEADER, Value,
+    Row, SUMMARY_SHEET, VERDICT_HEADER, Value,
     header::Layout,
     read::{Form, Opened},
     write::{CELL_MAX_CHARS, Drawn, Look, Writer, is_workbook},
@@ -189,7 +189,7 @@ impl Receipt {
 
     /// Ends it with the figures.
     pub(crate) fn finish(self, summary: &Summary) -> Result<()> {
-        self.writer.finish(Some(("校验汇总", &summary.sheet())))
+        self.writer.finish(Some((SUMMARY_SHEET, &summary.sheet())))
     }
 
     fn put(&self, cells: &mut Vec<Drawn>, verdict: Drawn) {

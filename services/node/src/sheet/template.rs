@@ -9,12 +9,11 @@ use qianshou_kernel::{
 use rust_xlsxwriter::{DataValidation, Format, Formula, Workbook, Worksheet, XlsxError};
 
 use super::{
-    Value, text,
+    NOTES_SHEET, Value, text,
     write::{Drawn, Look, Writer, is_workbook, look, told},
 };
 
 const CHOICES: &str = "选项";
-const NOTES: &str = "填写说明";
 const LAST_ROW: u32 = 1_048_575;
 
 /// Writes the template of a sheet: a workbook, or text with headers and one row.
@@ -35,7 +34,7 @@ fn lines(file: &Path, sheet: &Sheet) -> Result<()> {
 fn workbook(file: &Path, sheet: &Sheet) -> Result<(), XlsxError> {
     let mut workbook = Workbook::new();
     form(workbook.add_worksheet().set_name(sheet.title)?, sheet)?;
-    notes(workbook.add_worksheet().set_name(NOTES)?, sheet)?;
+    notes(workbook.add_worksheet().set_name(NOTES_SHEET)?, sheet)?;
     choices(workbook.add_worksheet().set_name(CHOICES)?.set_hidden(true), sheet)?;
     workbook.save(file)
 }
