@@ -287,6 +287,10 @@ async fn divisions_are_the_nations(world: World) {
         Reason::Malformed,
         "code",
     );
+    // One that was always there is known by its code alone.
+    let always = Division { valid_from: None, ..division(3) };
+    nation.admin.create(always.clone()).await.unwrap();
+    refused(nation.admin.create(always).await, Reason::Duplicate, "code");
     // The same code may come again, for another time.
     nation.admin.create(Division { valid_from: Some("2030-01-01".into()), ..division(1) }).await.unwrap();
     // A village of a township without listed villages is taken on its township's word.

@@ -54,7 +54,6 @@ impl Noun for Divisions {
         check.required_text("display_name", &mut division.display_name);
         let from = check.day("valid_from", &mut division.valid_from, Days::Any);
         let to = check.day("valid_to", &mut division.valid_to, Days::Any);
-        check.required("valid_from", &division.valid_from);
         if to.is_some() && to <= from {
             check.refuse("valid_to", Reason::OutOfOrder, "valid_from");
         }
@@ -65,6 +64,7 @@ impl Noun for Divisions {
         Index::new(&division.code, state, &division.display_name)
             .column(division.valid_from.clone())
             .column(division.valid_to.clone())
-            .claim("code", &[division.code.as_deref(), division.valid_from.as_deref()])
+            // Without a first day it holds since before the list begins.
+            .claim("code", &[division.code.as_deref(), Some(division.valid_from.as_deref().unwrap_or_default())])
     }
 }
