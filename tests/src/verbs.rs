@@ -120,7 +120,7 @@ macro_rules! nouns {
 
             async fn put(by: &Caller, parts: Vec<Vec<Self>>) -> Answer<(Vec<PutOutcome>, u64)> {
                 let (request_id, validate_only) = (by.request_id.clone(), by.validate_only);
-                let message = move |$nouns| api::[<BatchPut $Nouns Request>] { $nouns, request_id: request_id.clone(), validate_only };
+                let message = move |$nouns| api::[<BatchPut $Nouns Request>] { $nouns, request_id: request_id.clone(), validate_only, update_mask: None };
                 let messages: Vec<_> = parts.into_iter().map(message).collect();
                 let answer = by.registry().[<batch_put_ $nouns>](futures::stream::iter(messages)).await?.into_inner();
                 Ok((answer.outcomes.clone(), answer.position()))

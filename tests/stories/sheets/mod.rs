@@ -20,6 +20,7 @@ stories! {
     a_template_of_every_kind_is_taken
     asking_first_saves_nothing
     a_clerk_stays_in_their_area
+    what_a_file_does_not_speak_of_stays
 }
 
 /// Files of the four kinds that a province keeps, each in another form.
@@ -180,4 +181,36 @@ async fn a_clerk_stays_in_their_area(world: World) {
     let reader = world.desk(&ningxia, Role::Reader, "64").await;
     let refused = reader.import("agencies", "../desk-64-64/agencies.xlsx", &[]).await;
     assert!(refused.code == 1 && refused.err.contains("editor"), "{refused:?}");
+}
+
+async fn what_a_file_does_not_speak_of_stays(world: World) {
+    let ningxia = world.node("64").await;
+    let desk = world.desk(&ningxia, Role::Editor, "64").await;
+    write_files(&desk);
+    desk.import("agencies", "agencies.xlsx", &[]).await;
+    let of = |rows: &[Vec<&str>]| desk.workbook("less.xlsx", rows);
+    let (one, two) = (uscc(1), uscc(2));
+    let headers = vec!["机构名称", "统一社会信用代码", "所在地区划代码", "注销日期"];
+    of(&[headers.clone(), vec!["塞上中心", &one, "640104", "2024-05-01"], vec!["贺兰中心", &two, "640122", ""]]);
+    let said = desk.import("agencies", "less.xlsx", &[]).await;
+    assert_eq!((said.code, said.figures()), (0, [0, 1, 1, 0]), "{said:?}");
+    let kept = async || {
+        let mut agencies = ningxia.admin.list_all::<Agency>(Default::default()).await;
+        agencies.sort_by_key(|agency| agency.uscc.clone());
+        agencies
+    };
+    let agencies = kept().await;
+    assert_eq!(
+        (agencies[0].founded_on(), agencies[0].closed_on(), agencies[0].fields.len()),
+        ("2018-03-01", "2024-05-01", 2)
+    );
+
+    // What it does speak of has to go with what stands there, and an empty cell is said.
+    of(&[headers.clone(), vec!["塞上中心", &one, "640104", "2017-01-01"]]);
+    let said = desk.import("agencies", "less.xlsx", &[]).await;
+    assert_eq!((said.code, said.figures()), (3, [0, 0, 0, 1]), "{said:?}");
+    of(&[headers, vec!["塞上中心", &one, "640104", ""]]);
+    let said = desk.import("agencies", "less.xlsx", &[]).await;
+    assert_eq!((said.code, said.figures()), (0, [0, 1, 0, 0]), "{said:?}");
+    assert_eq!((&kept().await[0].closed_on, kept().await[0].founded_on()), (&None, "2018-03-01"));
 }

@@ -26,8 +26,8 @@ pub(super) enum Wish {
     Create,
     /// This one as given, or only the fields of these numbers.
     Update(Name, Option<Vec<u32>>),
-    /// By its name or its natural key, whether it exists or not.
-    Put,
+    /// By its name or its natural key, whether it exists or not; of one that exists only the fields of these numbers.
+    Put(Option<Vec<u32>>),
 }
 
 pub(super) struct Proposal<N: Noun> {
@@ -85,9 +85,9 @@ impl Verbs {
         let name = noun.name_mut().take();
         let etag = noun.etag_mut().take();
         let expected = etag.filter(|e| !e.is_empty()).and_then(|etag| read_etag(&etag).map_err(&mut refuse).ok());
-        if let (Wish::Put, Some(name)) = (&wish, name.as_deref().filter(|n| !n.is_empty())) {
+        if let (Wish::Put(fields), Some(name)) = (&wish, name.as_deref().filter(|n| !n.is_empty())) {
             match self.own_name::<N>(Some(name)) {
-                Ok(name) => wish = Wish::Update(name, None),
+                Ok(name) => wish = Wish::Update(name, fields.clone()),
                 Err(error) => refuse(error),
             }
         }
@@ -117,21 +117,22 @@ impl Verbs {
                 draft.violations.push(Violation::new("etag", Reason::StaleVersion, stored.version.etag()));
             }
             if let Some(fields) = fields {
-                let laid = mask::replace(payload, &draft.noun.encode_to_vec(), fields);
-                let laid = laid.map_err(|_| Error::broken("a stored payload cannot be read"))?;
-                draft.noun = N::Record::decode(&laid[..])?;
+                draft.noun = laid::<N>(payload, &draft.noun, fields)?;
             }
             draft.current = Some(stored.clone());
         }
         Ok(())
     }
 
+    fn fresh_check(&self) -> Check {
+        Check::new(self.ledger.clock().today(), self.text_max_chars)
+    }
+
     /// Brings every noun into its one form; those that refer to others by key are checked again once these are known.
     async fn check<N: Noun>(&self, drafts: &mut [Draft<N>]) -> Result<()> {
-        let fresh = || Check::new(self.ledger.clock().today(), self.text_max_chars);
         let mut checks = vec![];
         for draft in drafts.iter_mut() {
-            let mut check = fresh();
+            let mut check = self.fresh_check();
             N::check(&mut draft.noun, &mut check);
             checks.push(check);
         }
@@ -140,7 +141,7 @@ impl Verbs {
         for (draft, mut check) in drafts.iter_mut().zip(checks) {
             if !check.lookups.is_empty() {
                 let here = check.lookups.iter().map(|text| (text.clone(), known.get(text).cloned())).collect();
-                check = fresh().knowing(here);
+                check = self.fresh_check().knowing(here);
                 N::check(&mut draft.noun, &mut check);
             }
             self.checked(draft, check.violations);
@@ -204,7 +205,7 @@ impl Verbs {
     /// Finds the records that are put by their natural key.
     async fn find_by_key<N: Noun>(&self, drafts: &mut [Draft<N>]) -> Result<()> {
         let key = |draft: &Draft<N>| match (&draft.wish, draft.index.claims.first()) {
-            (Wish::Put, Some(claim)) if draft.violations.is_empty() => {
+            (Wish::Put(_), Some(claim)) if draft.violations.is_empty() => {
                 Some(claim_key(self.ledger.node(), N::COLLECTION, claim.field, &claim.value))
             }
             _ => None,
@@ -219,6 +220,15 @@ impl Verbs {
         for draft in drafts {
             let holder = key(draft).and_then(|key| holders.get(&key).cloned());
             draft.current = draft.current.take().or_else(|| found.get(holder?.as_str()).cloned());
+            if let (Wish::Put(Some(fields)), Some(payload)) =
+                (&draft.wish, draft.current.as_ref().and_then(Stored::payload))
+            {
+                // What the fields say has to go with what stands there.
+                draft.noun = laid::<N>(payload, &draft.noun, fields)?;
+                let mut check = self.fresh_check();
+                N::check(&mut draft.noun, &mut check);
+                self.checked(draft, check.violations);
+            }
         }
         Ok(())
     }
@@ -287,7 +297,7 @@ impl Verbs {
         };
         let mut reads = vec![Read::Version(name.clone(), draft.current.as_ref().map(|c| c.version))];
         reads.extend(referred_names(&draft.index).map(Read::Live));
-        if let (Wish::Put, None, Some(claim)) = (&draft.wish, &draft.current, draft.index.claims.first()) {
+        if let (Wish::Put(_), None, Some(claim)) = (&draft.wish, &draft.current, draft.index.claims.first()) {
             reads.push(Read::Claim(claim_key(self.ledger.node(), N::COLLECTION, claim.field, &claim.value), None));
         }
         let command = Command {
@@ -298,6 +308,12 @@ impl Verbs {
         };
         Ok(Decided::Write { command: Box::new(command), name, noun: draft.noun, new: draft.current.is_none() })
     }
+}
+
+/// A stored record with the named fields of another laid over it.
+fn laid<N: Noun>(payload: &[u8], over: &N::Record, fields: &[u32]) -> Result<N::Record> {
+    let laid = mask::replace(payload, &over.encode_to_vec(), fields);
+    Ok(N::Record::decode(&laid.map_err(|_| Error::broken("a stored payload cannot be read"))?[..])?)
 }
 
 fn referred_names(index: &Index) -> impl Iterator<Item = Name> + '_ {

@@ -68,7 +68,7 @@ macro_rules! nouns {
                     let mut stream = request.into_inner();
                     let mut batch = $crate::kind::Batch::<$Nouns>::new(self.verbs.batch_max_records);
                     while let Some(part) = stream.message().await? {
-                        batch.add(part.$nouns, part.request_id, part.validate_only)?;
+                        batch.add(part.$nouns, part.request_id, part.validate_only, part.update_mask.map(|mask| mask.paths))?;
                     }
                     let (outcomes, position) = batch.put(&self.verbs, &caller, stringify!([<BatchPut $Nouns>])).await?;
                     Ok(tonic::Response::new($api::[<BatchPut $Nouns Response>] { outcomes, position: Some(position) }))
@@ -93,6 +93,7 @@ use crate::{
 pub struct Batch<N: Noun> {
     nouns: Vec<N::Record>,
     request_id: Option<String>,
+    paths: Option<Vec<String>>,
     dry: bool,
     most: usize,
     bytes: usize,
@@ -105,13 +106,20 @@ impl<N: Noun> Batch<N> {
     /// A batch of `most` records at most.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { nouns: vec![], request_id: None, dry: false, most, bytes: 0 }
+        Self { nouns: vec![], request_id: None, paths: None, dry: false, most, bytes: 0 }
     }
 
-    /// Adds a part. The request id and whether to only validate are said in the first.
-    pub fn add(&mut self, part: Vec<N::Record>, request_id: Option<String>, dry: Option<bool>) -> Result<()> {
+    /// Adds a part. The request id, whether to only validate, and the fields that are spoken of are said in the first.
+    pub fn add(
+        &mut self,
+        part: Vec<N::Record>,
+        request_id: Option<String>,
+        dry: Option<bool>,
+        paths: Option<Vec<String>>,
+    ) -> Result<()> {
         if self.nouns.is_empty() {
             self.request_id = request_id;
+            self.paths = paths;
             self.dry = dry.unwrap_or(false);
         }
         self.bytes += part.iter().map(Message::encoded_len).sum::<usize>();
@@ -134,11 +142,12 @@ impl<N: Noun> Batch<N> {
         let request = super::request_of(caller, self.request_id.as_deref(), rpc, &())?;
         let digest = |request: Request| {
             let mut hash = Sha256::new_with_prefix(rpc);
+            hash.update(self.paths.iter().flatten().fold(String::new(), |all, path| all + path + "\n"));
             self.nouns.iter().for_each(|noun| hash.update(noun.encode_length_delimited_to_vec()));
             Request { digest: hash.finalize().into(), ..request }
         };
         let request = request.map(digest);
-        let (outcomes, position) = verbs.put_all::<N>(caller, self.nouns, request, self.dry).await?;
+        let (outcomes, position) = verbs.put_all::<N>(caller, self.nouns, self.paths, request, self.dry).await?;
         Ok((outcomes.into_iter().enumerate().map(|(row, outcome)| message(row as u64, outcome)).collect(), position))
     }
 }

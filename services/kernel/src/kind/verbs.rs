@@ -178,16 +178,18 @@ impl Verbs {
         Err(Error::refused("", Reason::Busy, ""))
     }
 
-    /// Saves many records, each for itself: by name, else by natural key, else as new. The same batch again changes
-    /// nothing.
+    /// Saves many records, each for itself: by name, else by natural key, else as new; of one that exists only the fields that
+    /// `paths` names. The same batch again changes nothing.
     pub async fn put_all<N: Noun>(
         &self,
         caller: &Caller,
         nouns: Vec<N::Record>,
+        paths: Option<Vec<String>>,
         request: Option<Request>,
         dry: bool,
     ) -> Result<(Vec<Outcome>, u64)> {
         caller.need(Role::Editor)?;
+        let fields = paths.map(|paths| field_numbers::<N>(&paths)).transpose()?;
         if nouns.len() > self.batch_max_records {
             return Err(Error::refused(N::COLLECTION, Reason::TooMany, self.batch_max_records));
         }
@@ -200,7 +202,8 @@ impl Verbs {
             self.ledger.submit(command).await?;
         }
         for _ in 0..ATTEMPTS {
-            let proposals = open.iter().map(|i| Proposal::<N> { noun: nouns[*i].clone(), wish: Wish::Put }).collect();
+            let put = |i: &usize| Proposal::<N> { noun: nouns[*i].clone(), wish: Wish::Put(fields.clone()) };
+            let proposals = open.iter().map(put).collect();
             let mut commands = vec![];
             let mut asked = vec![];
             for (i, decided) in std::mem::take(&mut open).into_iter().zip(self.decide(caller, proposals).await?) {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Buf as _;
 use futures::stream;
 use prost::Message as _;
-use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, Value as Field};
+use prost_reflect::{
+    DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, ReflectMessage as _, Value as Field,
+};
 use qianshou_kernel::{
     error::{Error, Result},
     kind::{Kind, descriptors},
@@ -59,10 +61,17 @@ impl Client {
     }
 
     /// Puts a batch under a request id and says what became of each record. A busy or unreachable node is asked again.
-    pub(crate) async fn put(&self, records: &[DynamicMessage], id: &str, dry: bool) -> Result<Vec<PutOutcome>, Status> {
+    /// `paths` are the fields that the records speak of; the others of a record that exists stay.
+    pub(crate) async fn put(
+        &self,
+        records: &[DynamicMessage],
+        paths: &[String],
+        id: &str,
+        dry: bool,
+    ) -> Result<Vec<PutOutcome>, Status> {
         let mut wait = Duration::from_millis(BACKOFF_MS);
         for attempt in 1.. {
-            let answer = self.put_once(records, id, dry).await;
+            let answer = self.put_once(records, paths, id, dry).await;
             let again = match &answer {
                 Ok(outcomes) => outcomes.iter().any(is_busy),
                 Err(status) => matches!(status.code(), Code::Unavailable | Code::ResourceExhausted),
@@ -76,10 +85,22 @@ impl Client {
         Err(Status::internal("unreachable"))
     }
 
-    async fn put_once(&self, records: &[DynamicMessage], id: &str, dry: bool) -> Result<Vec<PutOutcome>, Status> {
+    async fn put_once(
+        &self,
+        records: &[DynamicMessage],
+        paths: &[String],
+        id: &str,
+        dry: bool,
+    ) -> Result<Vec<PutOutcome>, Status> {
         let mut parts = vec![self.put.message()];
         parts[0].set_field_by_name("request_id", Field::String(id.to_owned()));
         parts[0].set_field_by_name("validate_only", Field::Bool(dry));
+        let mask = parts[0].descriptor().get_field_by_name("update_mask").map(|field| field.kind());
+        if let Some(prost_reflect::Kind::Message(mask)) = mask {
+            let mut mask = DynamicMessage::new(mask);
+            mask.set_field_by_name("paths", Field::List(paths.iter().cloned().map(Field::String).collect()));
+            parts[0].set_field_by_name("update_mask", Field::Message(mask));
+        }
         let mut held: Vec<Field> = vec![];
         let mut bytes = 0;
         for record in records {

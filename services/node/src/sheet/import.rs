@@ -122,12 +122,13 @@ impl Running<'_> {
             let Some(Parsed { message, violations }) = self.reader.read(row) else { continue };
             if violations.is_empty() { &mut good } else { &mut bad }.add(at, message, violations);
         }
+        let paths = self.reader.paths();
         for (part, dry) in [(good, self.dry), (bad, true)] {
             if part.messages.is_empty() {
                 continue;
             }
             let id = if dry { String::new() } else { format!("{}-{batch}", self.request) };
-            let outcomes = self.client.put(&part.messages, &id, dry).await.map_err(|status| told(&status))?;
+            let outcomes = self.client.put(&part.messages, &paths, &id, dry).await.map_err(|status| told(&status))?;
             for ((at, violations), outcome) in part.rows.into_iter().zip(outcomes) {
                 verdicts[at] = Some(verdict(violations, outcome));
             }

@@ -45,6 +45,13 @@ impl Reader {
         &self.layout
     }
 
+    /// The fields that the file has columns for: what it has none for, it says nothing of.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        let apart = self.layout.reference.and(self.message.get_field_by_name(REF)).map(|_| REF);
+        let columns = self.layout.columns.iter().map(|(_, column)| column.path);
+        columns.chain(apart).map(str::to_owned).collect()
+    }
+
     /// Reads a row; one without anything in a known column is `None`.
     pub(crate) fn read(&mut self, row: &Row) -> Option<Parsed> {
         let cell = |at: usize| row.cells.get(at).unwrap_or(&Value::Empty);
