@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_micros(500);
 pub fn flow(database: Database, scale: f64) -> Vec<Figure> {
     forget_peak();
     let mut figures = measure(database, |world: World| async move {
-        let n = scaled(12_000, scale);
+        let n = scaled(10_000, scale);
         let (province, nation) = (world.node("64").await, world.node("00").await);
         fill(&province.admin, NINGXIA, 0..n).await;
         introduce(&[&province.admin, &nation.admin]).await;
