@@ -54,6 +54,17 @@ macro_rules! stories {
     )+}};
 }
 
+/// Stories of what only PostgreSQL has: `on_postgres! { two_followers }` makes `two_followers_postgres`.
+#[macro_export]
+macro_rules! on_postgres {
+    ($($story:ident)+) => { $crate::paste::paste! {$(
+        #[test]
+        fn [<$story _postgres>]() {
+            $crate::run($crate::Database::Postgres, $story);
+        }
+    )+}};
+}
+
 /// Looks again until there is something to see.
 ///
 /// # Panics

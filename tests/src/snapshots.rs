@@ -3,7 +3,6 @@
 
 use std::{collections::BTreeMap, fs::File};
 
-use flate2::read::GzDecoder;
 use qianshou_proto::registry::v1::Division;
 
 /// The dates of the eight lists.
@@ -18,12 +17,7 @@ pub fn file() -> std::path::PathBuf {
 
 /// Its rows, one after the other.
 pub fn intervals() -> impl Iterator<Item = Division> {
-    let reader = csv::Reader::from_reader(GzDecoder::new(File::open(file()).unwrap()));
-    reader.into_records().map(|row| {
-        let row = row.unwrap();
-        let cell = |i: usize| row.get(i).filter(|text| !text.is_empty()).map(str::to_owned);
-        Division { code: cell(0), display_name: cell(1), valid_from: cell(2), valid_to: cell(3), ..Division::default() }
-    })
+    qianshou_registry::store::intervals(File::open(file()).unwrap()).map(Result::unwrap)
 }
 
 /// How many hold on a date, by the digits of their codes.

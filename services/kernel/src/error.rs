@@ -164,6 +164,12 @@ impl From<Error> for Status {
     }
 }
 
+/// What a status says to people: its message, or itself where it has none.
+#[must_use]
+pub fn said(status: &Status) -> String {
+    if status.message().is_empty() { status.to_string() } else { status.message().to_owned() }
+}
+
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         let reason = refusal.reason();

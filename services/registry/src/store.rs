@@ -96,24 +96,22 @@ pub async fn bootstrap(ledger: &Ledger, areas: &[String], mut progress: impl FnM
 
 /// The embedded list, as records without names.
 pub fn embedded() -> Result<Vec<Division>> {
-    let mut text = String::new();
-    GzDecoder::new(EMBEDDED).read_to_string(&mut text)?;
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
-    let broken = |e: csv::Error| Error::Broken(Box::new(e));
-    let field = |row: &csv::StringRecord, i: usize| row.get(i).filter(|v| !v.is_empty()).map(str::to_owned);
-    reader
-        .records()
-        .map(|row| {
-            let row = row.map_err(broken)?;
-            Ok(Division {
-                code: field(&row, 0),
-                display_name: field(&row, 1),
-                valid_from: field(&row, 2),
-                valid_to: field(&row, 3),
-                ..Division::default()
-            })
+    intervals(EMBEDDED).collect()
+}
+
+/// Divisions of a packed list of intervals: code, name, first day, first day no longer; read one after the other.
+pub fn intervals(packed: impl Read) -> impl Iterator<Item = Result<Division>> {
+    csv::Reader::from_reader(GzDecoder::new(packed)).into_records().map(|row| {
+        let row = row.map_err(|cause| Error::Broken(Box::new(cause)))?;
+        let cell = |i: usize| row.get(i).filter(|v| !v.is_empty()).map(str::to_owned);
+        Ok(Division {
+            code: cell(0),
+            display_name: cell(1),
+            valid_from: cell(2),
+            valid_to: cell(3),
+            ..Division::default()
         })
-        .collect()
+    })
 }
 
 /// The same id on every node: the code and the day it began.

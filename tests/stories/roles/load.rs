@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use qianshou_proto::{ledger::v1::ReadEntriesRequest, registry::v1::Agency};
 use qianshou_tests::{
-    Caller, Database, World, eventually,
+    Caller, World, eventually, on_postgres,
     process::{Process, Town},
     sample::agency,
 };
@@ -13,14 +13,6 @@ use tonic::{Code, Status};
 
 use super::{figures_of, position};
 
-macro_rules! on_postgres {
-    ($($story:ident)+) => { qianshou_tests::paste::paste! {$(
-        #[test]
-        fn [<$story _postgres>]() {
-            qianshou_tests::run(Database::Postgres, $story);
-        }
-    )+}};
-}
 on_postgres! {
     a_killed_registry_loses_nothing_acknowledged
     a_registry_that_ends_loses_no_call

@@ -17,7 +17,7 @@ use qianshou_reporting::Reporting;
 use qianshou_tests::{
     Caller, Database, PATIENCE, World,
     crowd::Crowd,
-    eventually,
+    eventually, on_postgres,
     process::{Town, refused_to_serve},
     refusal::{refused, refused_in_batch},
     sample::{self, NINGXIA, agency},
@@ -33,15 +33,7 @@ stories! {
     an_older_process_reads_and_does_not_write
 }
 
-/// The stories of a shape that only PostgreSQL has.
-macro_rules! on_postgres {
-    ($($story:ident)+) => { qianshou_tests::paste::paste! {$(
-        #[test]
-        fn [<$story _postgres>]() {
-            qianshou_tests::run(Database::Postgres, $story);
-        }
-    )+}};
-}
+// A shape that only PostgreSQL has.
 on_postgres! {
     the_straight_line_runs_through_five_processes
     a_word_is_heard_without_a_look

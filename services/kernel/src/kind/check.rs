@@ -20,7 +20,7 @@ pub struct Check {
     /// Today in China.
     pub today: Date,
     /// What is known of records that are referred to by key.
-    known: Option<BTreeMap<String, Option<Name>>>,
+    known: Option<BTreeMap<String, Name>>,
     /// References by key that have to be looked up.
     pub(crate) lookups: BTreeSet<String>,
     text_max_chars: usize,
@@ -41,7 +41,7 @@ impl Check {
     }
 
     /// The same check once the references by key have been looked up.
-    pub(crate) fn knowing(self, known: BTreeMap<String, Option<Name>>) -> Self {
+    pub(crate) fn knowing(self, known: BTreeMap<String, Name>) -> Self {
         Self { known: Some(known), ..self }
     }
 
@@ -149,9 +149,9 @@ impl Check {
         }
         match self.known.as_ref().map(|known| known.get(text)) {
             None => drop(self.lookups.insert(text.clone())),
-            Some(Some(Some(name))) => *text = name.to_string(),
+            Some(Some(name)) => *text = name.to_string(),
             // The key itself may be a citizen number and is not repeated.
-            Some(_) => self.refuse(field, Reason::ReferenceNotFound, kind),
+            Some(None) => self.refuse(field, Reason::ReferenceNotFound, kind),
         }
     }
 

@@ -140,7 +140,8 @@ impl Verbs {
         let known = self.look_up(&lookups).await?;
         for (draft, mut check) in drafts.iter_mut().zip(checks) {
             if !check.lookups.is_empty() {
-                let here = check.lookups.iter().map(|text| (text.clone(), known.get(text).cloned())).collect();
+                let here =
+                    check.lookups.iter().filter_map(|text| Some((text.clone(), known.get(text)?.clone()))).collect();
                 check = self.fresh_check().knowing(here);
                 N::check(&mut draft.noun, &mut check);
             }

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 pub use check::{Check, Days};
 pub use list::{ListQuery, Listed};
 use prost::Message as _;
-use prost_reflect::DescriptorPool;
+use prost_reflect::{DescriptorPool, MethodDescriptor};
 use qianshou_proto::Resource;
 pub use rpc::Batch;
 pub use verbs::{Areas, Outcome, Verbs, Written, request_of};
@@ -214,6 +214,12 @@ impl Kinds {
     pub fn iter(&self) -> impl Iterator<Item = &Kind> {
         self.0.values()
     }
+}
+
+/// Every method of the contract, with the path by which it is called: `/package.Service/Method`.
+pub fn methods() -> impl Iterator<Item = (String, MethodDescriptor)> {
+    let methods = descriptors().services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    methods.map(|method| (format!("/{}/{}", method.parent_service().full_name(), method.name()), method))
 }
 
 /// The contract's descriptors.

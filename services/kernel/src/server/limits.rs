@@ -16,14 +16,13 @@ use axum::{
 };
 use http::HeaderMap;
 use http_body::Frame;
-use prost::Message as _;
-use prost_types::FileDescriptorSet;
 use tokio::sync::Semaphore;
 use tonic::Status;
 
 use crate::{
     config::{Limits, MethodLimits, ms},
     error::{Reason, Refusal},
+    kind::methods,
 };
 
 /// A caller's own deadline is told by us before the transport would cut the call without a word.
@@ -162,15 +161,8 @@ impl http_body::Body for Measured {
 }
 
 /// Paths of the methods that take a stream.
-static UPLOADS: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let contract = FileDescriptorSet::decode(qianshou_proto::DESCRIPTOR_SET).unwrap_or_default();
-    let services =
-        contract.file.iter().flat_map(|file| file.service.iter().map(move |service| (file.package(), service)));
-    let methods = services
-        .flat_map(|(package, service)| service.method.iter().map(move |method| (package, service.name(), method)));
-    let uploads = methods.filter(|(_, _, method)| method.client_streaming());
-    uploads.map(|(package, service, method)| format!("/{package}.{service}/{}", method.name())).collect()
-});
+static UPLOADS: LazyLock<HashSet<String>> =
+    LazyLock::new(|| methods().filter(|(_, method)| method.is_client_streaming()).map(|(path, _)| path).collect());
 
 #[cfg(test)]
 mod tests {

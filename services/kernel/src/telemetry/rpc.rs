@@ -14,8 +14,6 @@ use axum::{body::Body, extract::Request, middleware::Next, response::Response};
 use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body::{Frame, SizeHint};
-use prost::Message as _;
-use prost_types::FileDescriptorSet;
 use tonic::Code;
 use tracing::{Instrument as _, Span, field::Empty};
 
@@ -23,6 +21,7 @@ use super::{
     Trace, is_tracing,
     metrics::{self, Side},
 };
+use crate::kind::methods;
 
 const STATUS: &str = "rpc.grpc.status_code";
 /// What is asked for by a name that nobody gave: a caller may say anything, so it is not repeated.
@@ -37,16 +36,8 @@ const FOREIGN: [&str; 5] = [
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
-static PATHS: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let contract = FileDescriptorSet::decode(qianshou_proto::DESCRIPTOR_SET).unwrap_or_default();
-    let services =
-        contract.file.iter().flat_map(|file| file.service.iter().map(move |service| (file.package(), service)));
-    let methods = services.flat_map(|(package, service)| {
-        service.method.iter().map(move |method| (package, service.name(), method.name()))
-    });
-    let paths = methods.map(|(package, service, method)| format!("/{package}.{service}/{method}"));
-    paths.chain(FOREIGN.map(str::to_owned)).collect()
-});
+static PATHS: LazyLock<HashSet<String>> =
+    LazyLock::new(|| methods().map(|(path, _)| path).chain(FOREIGN.map(str::to_owned)).collect());
 
 /// A method of a known service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The usual mistakes of a first hour, told with what to do next. What is not among them is told as it came.
 
-use qianshou_kernel::error::Error;
+use qianshou_kernel::error::{self, Error};
 use tonic::{Code, Status};
 
 /// What a cause says of itself, and what to do about it: Chinese, English.
@@ -76,17 +76,13 @@ pub(super) fn call(status: &Status) -> String {
         cause = inner.source();
     }
     match status.code() {
-        Code::Unknown | Code::Unavailable => known(&said, &CALLS).unwrap_or_else(|| plain(status)),
+        Code::Unknown | Code::Unavailable => known(&said, &CALLS).unwrap_or_else(|| error::said(status)),
         Code::Unauthenticated => format!(
             "{}\n检查 QIANSHOU_TOKEN：它属于这个节点吗，是否已被撤销？ | check QIANSHOU_TOKEN: is it this node's, and not revoked?",
-            plain(status)
+            error::said(status)
         ),
-        _ => plain(status),
+        _ => error::said(status),
     }
-}
-
-fn plain(status: &Status) -> String {
-    if status.message().is_empty() { status.to_string() } else { status.message().to_owned() }
 }
 
 /// A command that failed.

@@ -1,11 +1,13 @@
 //! What only the running node knows: that it answers, and how its streams do.
 
-use qianshou_kernel::{error::Error, line::Line};
+use qianshou_kernel::{
+    error::{Error, said},
+    line::Line,
+};
 use qianshou_proto::{
     exchange::v1::{self as exchange, Stream, StreamState, exchange_admin_service_client::ExchangeAdminServiceClient},
     ledger::v1::{GetHeadRequest, ledger_service_client::LedgerServiceClient},
 };
-use tonic::Status;
 
 use super::{Report, Seen, fail, ok, warn, worst};
 
@@ -18,16 +20,12 @@ pub(super) async fn examine(report: &mut Report, line: Option<Line>, config: &st
     match LedgerServiceClient::new(line.clone()).get_head(GetHeadRequest {}).await {
         Ok(head) => report.add(14, ok(format!("node {} answers", head.get_ref().node()))),
         Err(status) => {
-            report.add(14, fail(told(&status), format!("qianshou serve --config {config}")));
+            report.add(14, fail(said(&status), format!("qianshou serve --config {config}")));
             return;
         }
     }
     let streams = ExchangeAdminServiceClient::new(line).list_streams(exchange::ListStreamsRequest {}).await;
-    report.add_result(15, streams.map(|all| of_streams(&all.get_ref().streams)).map_err(|s| Error::broken(told(&s))));
-}
-
-fn told(status: &Status) -> String {
-    if status.message().is_empty() { status.to_string() } else { status.message().to_owned() }
+    report.add_result(15, streams.map(|all| of_streams(&all.get_ref().streams)).map_err(|s| Error::broken(said(&s))));
 }
 
 fn of_streams(streams: &[Stream]) -> Seen {

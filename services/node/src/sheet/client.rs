@@ -10,7 +10,7 @@ use prost_reflect::{
 };
 use qianshou_kernel::{
     error::{Error, Result},
-    kind::{Kind, descriptors},
+    kind::{Kind, methods},
     line::Line,
 };
 use qianshou_proto::common::v1::{ErrorReason, PutOutcome};
@@ -49,29 +49,33 @@ struct Verb {
     noun: FieldDescriptor,
 }
 
+/// Records that go in one call.
+#[derive(Clone, Copy)]
+pub(crate) struct Batch<'a> {
+    pub(crate) records: &'a [DynamicMessage],
+    /// The fields that the records speak of; the others of a record that exists stay.
+    pub(crate) paths: &'a [String],
+    pub(crate) request_id: &'a str,
+    /// Only ask.
+    pub(crate) dry: bool,
+}
+
 impl Client {
     /// The verbs of a kind at the other end of a line.
     pub(crate) fn new(line: Line, kind: &Kind) -> Result<Self> {
         let find = |prefix: &str, put: bool| {
-            let methods = descriptors().services().flat_map(|service| service.methods().collect::<Vec<_>>());
-            let verb = methods.filter(|m| m.name().starts_with(prefix)).find_map(|m| Verb::new(&m, kind.message, put));
+            let mut named = methods().filter(|(_, method)| method.name().starts_with(prefix));
+            let verb = named.find_map(|(path, method)| Verb::new(path, &method, kind.message, put));
             verb.ok_or_else(|| Error::broken(format!("the contract has no {prefix} for {}", kind.collection)))
         };
         Ok(Self { line, put: find("BatchPut", true)?, list: find("List", false)?, get: find("Get", false)? })
     }
 
-    /// Puts a batch under a request id and says what became of each record. A busy or unreachable node is asked again.
-    /// `paths` are the fields that the records speak of; the others of a record that exists stay.
-    pub(crate) async fn put(
-        &self,
-        records: &[DynamicMessage],
-        paths: &[String],
-        id: &str,
-        dry: bool,
-    ) -> Result<Vec<PutOutcome>, Status> {
+    /// Puts a batch and says what became of each record. A busy or unreachable node is asked again.
+    pub(crate) async fn put(&self, batch: Batch<'_>) -> Result<Vec<PutOutcome>, Status> {
         let mut wait = Duration::from_millis(BACKOFF_MS);
         for attempt in 1.. {
-            let answer = self.put_once(records, paths, id, dry).await;
+            let answer = self.put_once(batch).await;
             let again = match &answer {
                 Ok(outcomes) => outcomes.iter().any(is_busy),
                 Err(status) => matches!(status.code(), Code::Unavailable | Code::ResourceExhausted),
@@ -85,15 +89,9 @@ impl Client {
         Err(Status::internal("unreachable"))
     }
 
-    async fn put_once(
-        &self,
-        records: &[DynamicMessage],
-        paths: &[String],
-        id: &str,
-        dry: bool,
-    ) -> Result<Vec<PutOutcome>, Status> {
+    async fn put_once(&self, Batch { records, paths, request_id, dry }: Batch<'_>) -> Result<Vec<PutOutcome>, Status> {
         let mut parts = vec![self.put.message()];
-        parts[0].set_field_by_name("request_id", Field::String(id.to_owned()));
+        parts[0].set_field_by_name("request_id", Field::String(request_id.to_owned()));
         parts[0].set_field_by_name("validate_only", Field::Bool(dry));
         let mask = parts[0].descriptor().get_field_by_name("update_mask").map(|field| field.kind());
         if let Some(prost_reflect::Kind::Message(mask)) = mask {
@@ -162,11 +160,10 @@ impl Client {
 }
 
 impl Verb {
-    fn new(method: &MethodDescriptor, noun: &str, put: bool) -> Option<Self> {
+    fn new(path: String, method: &MethodDescriptor, noun: &str, put: bool) -> Option<Self> {
         let (asked, answered) = (method.input(), method.output());
         let side = if put { &asked } else { &answered };
         let field = side.fields().find(|f| f.kind().as_message().is_some_and(|m| m.full_name() == noun))?;
-        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
         Some(Self { path: path.try_into().ok()?, asked, answered, noun: field })
     }
 

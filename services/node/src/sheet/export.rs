@@ -10,6 +10,7 @@ use futures::{StreamExt as _, stream};
 use prost_reflect::{DynamicMessage, FieldDescriptor, ReflectMessage as _, Value as Field};
 use qianshou_kernel::{
     clock::parse_day,
+    error::said,
     id::Name,
     line::Line,
     sheet::{Cell, Choice, Column},
@@ -18,7 +19,6 @@ use qianshou_kernel::{
 use super::{
     Described, REF, REF_HEADER, Value,
     client::{Client, PAGE_RECORDS, text_of},
-    import::told,
     kind,
     progress::Progress,
     row::number_of,
@@ -62,7 +62,7 @@ impl Export<'_> {
             let mut asked = vec![("page_size", Field::I32(PAGE_RECORDS))];
             asked.extend(self.area.clone().map(|area| ("area", Field::String(area))));
             asked.extend(token.map(|token| ("page_token", Field::String(token))));
-            let (records, next) = client.list(&asked).await.map_err(|status| told(&status))?;
+            let (records, next) = client.list(&asked).await.map_err(|status| said(&status))?;
             shown.learn(&records).await?;
             for record in &records {
                 rows += 1;
@@ -124,7 +124,7 @@ impl Shown {
         let all = records.iter().flat_map(|record| self.targets.keys().filter_map(|at| self.reference(*at, record)));
         let new: BTreeSet<Reference> = all.filter(|reference| !self.known.contains_key(reference)).collect();
         let looked_up = stream::iter(new).map(|reference| async {
-            let text = self.look_up(&reference).await.map_err(|status| told(&status))?;
+            let text = self.look_up(&reference).await.map_err(|status| said(&status))?;
             Ok::<_, String>((reference, text))
         });
         let found: Vec<_> = looked_up.buffer_unordered(LOOKUPS).collect().await;

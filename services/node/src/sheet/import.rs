@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use prost_reflect::DynamicMessage;
 use qianshou_kernel::{
     clock::Clock,
-    error::{Error, Reason, Result, Violation},
+    error::{Error, Reason, Result, Violation, said},
     id::Ids,
     line::Line,
 };
@@ -15,7 +15,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
     Described, Row,
-    client::Client,
+    client::{Batch, Client},
     header::Layout,
     of_file,
     progress::Progress,
@@ -128,7 +128,8 @@ impl Running<'_> {
                 continue;
             }
             let id = if dry { String::new() } else { format!("{}-{batch}", self.request) };
-            let outcomes = self.client.put(&part.messages, &paths, &id, dry).await.map_err(|status| told(&status))?;
+            let batch = Batch { records: &part.messages, paths: &paths, request_id: &id, dry };
+            let outcomes = self.client.put(batch).await.map_err(|status| said(&status))?;
             for ((at, violations), outcome) in part.rows.into_iter().zip(outcomes) {
                 verdicts[at] = Some(verdict(violations, outcome));
             }
@@ -210,9 +211,4 @@ fn blocks(opened: Opened, file: PathBuf) -> (mpsc::Receiver<Vec<Row>>, JoinHandl
 
 fn same(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
-}
-
-/// What a node says when it does not take a call.
-pub(crate) fn told(status: &tonic::Status) -> String {
-    if status.message().is_empty() { status.to_string() } else { status.message().to_owned() }
 }
