@@ -195,6 +195,8 @@ fn tables_in(text: &str) -> Vec<String> {
         _ => false,
     };
     let after = (0..words.len()).filter(|i| opens(*i)).filter_map(|i| words.get(i + 1));
-    let tables = after.filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
+    // What is called, such as json_each(…), is no table.
+    let named = |word: &&&str| word.starts_with(|c: char| c.is_ascii_lowercase()) && !word.contains('(');
+    let tables = after.filter(named);
     tables.map(|word| word.trim_end_matches([',', ')', ';']).to_owned()).collect()
 }

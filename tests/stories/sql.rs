@@ -97,17 +97,9 @@ fn page_of(table: &str) -> String {
     )
 }
 
-/// A statement with a list of three where its list stands.
+/// A statement with a list of one where its list stands: `IN ({n})`, doubled in a format string.
 fn with_list(sql: &str) -> String {
-    let highest = sql
-        .split('$')
-        .skip(1)
-        .filter_map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok())
-        .max()
-        .unwrap_or(0);
-    let list = format!("({})", places(highest + 1, 3));
-    let filled = sql.replace("({{}})", &list).replace("({})", &list);
-    if filled.ends_with(" IN") { format!("{filled} {list}") } else { filled }
+    sql.replace("({{", "($").replace("}})", ")").replace("({", "($").replace("})", ")")
 }
 
 fn places(first: usize, count: usize) -> String {

@@ -7,21 +7,32 @@
 mod notices;
 mod settings;
 mod snapshot;
+mod statement;
+mod tx;
+mod value;
 
 use std::{
-    borrow::Cow,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
 
 use sqlx::{
-    AssertSqlSafe, Column, Connection, Database, Executor, Row as _, TypeInfo,
-    postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+    AssertSqlSafe, Column, Connection, Database, Executor, TypeInfo,
+    postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions},
+    query::Query,
+    sqlite::{
+        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    },
 };
 
-pub use self::{settings::Setting, snapshot::Levels};
+pub use self::{
+    settings::Setting,
+    snapshot::Levels,
+    statement::{Sql, Statement},
+    tx::Tx,
+    value::{Row, Value, as_i64},
+};
 use crate::{
     error::{Error, Result},
     telemetry::metrics,
@@ -30,149 +41,6 @@ use crate::{
 /// The databases' names in metrics, by OpenTelemetry's conventions.
 const SQLITE: &str = "sqlite";
 const POSTGRES: &str = "postgresql";
-
-/// A value to bind or to insert. NULL is typed, for PostgreSQL asks.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// TEXT
-    Text(Option<String>),
-    /// BIGINT
-    Int(Option<i64>),
-    /// BOOLEAN
-    Bool(Option<bool>),
-    /// BLOB or BYTEA
-    Bytes(Option<Vec<u8>>),
-}
-
-macro_rules! values {
-    ($($from:ty => $variant:ident($convert:expr);)*) => {$(
-        impl From<$from> for Value {
-            fn from(value: $from) -> Self {
-                Self::$variant(($convert)(value))
-            }
-        }
-    )*};
-}
-values! {
-    &str => Text(|v: &str| Some(v.to_owned()));
-    String => Text(Some);
-    &String => Text(|v: &String| Some(v.clone()));
-    Option<String> => Text(|v| v);
-    Option<&str> => Text(|v: Option<&str>| v.map(str::to_owned));
-    i64 => Int(Some);
-    u64 => Int(|v| Some(as_i64(v)));
-    u32 => Int(|v| Some(i64::from(v)));
-    i32 => Int(|v| Some(i64::from(v)));
-    Option<i64> => Int(|v| v);
-    bool => Bool(Some);
-    Vec<u8> => Bytes(Some);
-    &[u8] => Bytes(|v: &[u8]| Some(v.to_vec()));
-    bytes::Bytes => Bytes(|v: bytes::Bytes| Some(v.to_vec()));
-    Option<Vec<u8>> => Bytes(|v| v);
-}
-
-/// Positions, revisions and page numbers fit BIGINT; beyond it nothing is stored.
-#[must_use]
-pub fn as_i64(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// Binds for one statement: `binds![name, position]`.
-#[macro_export]
-macro_rules! binds {
-    ($($value:expr),* $(,)?) => { vec![$($crate::db::Value::from($value)),*] };
-}
-
-/// A SQL text: written out, or put together from constants.
-pub type Sql = Cow<'static, str>;
-
-/// One statement as data: it can be carried in a command, repeated when a group is bisected, and prepared in a test.
-#[derive(Clone, Debug)]
-pub struct Statement {
-    /// What to run.
-    pub sql: Sql,
-    /// With what.
-    pub binds: Vec<Value>,
-    /// How many rows it must touch; if another number, the command is refused ([`crate::ledger::Rejection::Guard`]).
-    pub expect: Option<u64>,
-}
-
-impl Statement {
-    /// A statement whose touched rows do not matter.
-    #[must_use]
-    pub fn new(sql: &'static str, binds: Vec<Value>) -> Self {
-        Self { sql: sql.into(), binds, expect: None }
-    }
-
-    /// A statement that must touch exactly `rows` rows: a compare-and-set.
-    #[must_use]
-    pub fn expecting(sql: &'static str, binds: Vec<Value>, rows: u64) -> Self {
-        Self { sql: sql.into(), binds, expect: Some(rows) }
-    }
-}
-
-/// One answered row.
-#[derive(Debug)]
-pub enum Row {
-    /// From SQLite
-    Sqlite(SqliteRow),
-    /// From PostgreSQL
-    Postgres(PgRow),
-}
-
-macro_rules! getters {
-    ($($(#[$doc:meta])* $name:ident -> $type:ty;)*) => {$(
-        $(#[$doc])*
-        pub fn $name(&self, column: usize) -> Result<$type> {
-            Ok(match self {
-                Self::Sqlite(row) => row.try_get(column)?,
-                Self::Postgres(row) => row.try_get(column)?,
-            })
-        }
-    )*};
-}
-
-impl Row {
-    getters! {
-        /// A TEXT column that may be NULL.
-        maybe_text -> Option<String>;
-        /// A BIGINT column that may be NULL.
-        maybe_int -> Option<i64>;
-        /// A bytes column that may be NULL.
-        maybe_bytes -> Option<Vec<u8>>;
-        /// A BOOLEAN column that may be NULL.
-        maybe_bool -> Option<bool>;
-    }
-
-    /// A TEXT column.
-    pub fn text(&self, column: usize) -> Result<String> {
-        self.maybe_text(column)?.ok_or_else(|| null(column))
-    }
-
-    /// A BIGINT column.
-    pub fn int(&self, column: usize) -> Result<i64> {
-        self.maybe_int(column)?.ok_or_else(|| null(column))
-    }
-
-    /// A BIGINT column that counts.
-    pub fn count(&self, column: usize) -> Result<u64> {
-        u64::try_from(self.int(column)?).map_err(|e| Error::Broken(Box::new(e)))
-    }
-
-    /// A bytes column.
-    pub fn bytes(&self, column: usize) -> Result<Vec<u8>> {
-        self.maybe_bytes(column)?.ok_or_else(|| null(column))
-    }
-
-    /// A BOOLEAN column.
-    pub fn bool(&self, column: usize) -> Result<bool> {
-        self.maybe_bool(column)?.ok_or_else(|| null(column))
-    }
-}
-
-fn null(column: usize) -> Error {
-    Error::broken(format!("column {column} is NULL where it must not be"))
-}
 
 /// A node's database.
 #[derive(Clone, Debug)]
@@ -186,15 +54,6 @@ pub enum Db {
     },
     /// A pool on a server.
     Postgres(PgPool),
-}
-
-/// A write transaction.
-#[derive(Debug)]
-pub enum Tx {
-    /// On SQLite, begun IMMEDIATE.
-    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    /// On PostgreSQL.
-    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
 }
 
 /// A house's tables, in steps that are never changed once released.
@@ -226,11 +85,15 @@ impl Db {
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(Duration::from_secs(30))
                 .statement_cache_capacity(256)
-                .pragma("cache_size", "-65536")
+                .pragma("wal_autocheckpoint", "8000")
                 .pragma("temp_store", "memory");
-            let pool = |most: u32| SqlitePoolOptions::new().max_connections(most).test_before_acquire(false);
-            let write = pool(1).connect_with(options.clone()).await?;
-            let read = pool(readers.max(1)).connect_with(options).await?;
+            // The writer's pages are the hot ones; what readers miss, the operating system has.
+            let pool = |most: u32, cache: &'static str| {
+                let pool = SqlitePoolOptions::new().max_connections(most).test_before_acquire(false);
+                pool.connect_with(options.clone().pragma("cache_size", cache))
+            };
+            let write = pool(1, "-65536").await?;
+            let read = pool(readers.max(1), "-8192").await?;
             let db = Self::Sqlite { write, read };
             db.must_be("PRAGMA synchronous", |row| Ok(row.int(0)? == 2)).await?;
             Ok(db)
@@ -238,7 +101,10 @@ impl Db {
             let options = PgConnectOptions::from_str(url)?
                 .application_name("qianshou")
                 .statement_cache_capacity(256)
-                .options([("synchronous_commit", "on"), ("timezone", "UTC")]);
+                .options([("synchronous_commit", "on"), ("timezone", "UTC")])
+                // Every statement here has its index. A plan that is kept from when a table was empty, or whose statistics lag
+                // behind a load, would read all of it.
+                .options([("enable_seqscan", "off"), ("jit", "off")]);
             let pool = PgPoolOptions::new().max_connections(connections.max(2)).test_before_acquire(false);
             let db = Self::Postgres(pool.connect_with(options).await?);
             db.must_be("SHOW synchronous_commit", |row| Ok(row.text(0)? != "off")).await?;
@@ -274,6 +140,9 @@ impl Db {
     /// Reads rows outside any transaction.
     pub async fn fetch(&self, sql: impl Into<Sql>, binds: Vec<Value>) -> Result<Vec<Row>> {
         let sql = sql.into();
+        if statement::is_void(&binds) {
+            return Ok(vec![]);
+        }
         match self {
             Self::Sqlite { read, .. } => Ok(sqlite(read, sql, binds).await?),
             Self::Postgres(pool) => Ok(postgres(pool, sql, binds).await?),
@@ -368,18 +237,43 @@ fn columns_of<DB: Database>(columns: &[DB::Column]) -> Vec<(String, String)> {
 }
 
 macro_rules! bound {
-    ($sql:expr, $binds:expr) => {{
-        let mut query = sqlx::query(AssertSqlSafe($sql));
-        for value in $binds {
+    ($sql:expr, $binds:expr, $shared:literal, $($list:pat => $bind:expr),*) => {{
+        let (sql, binds) = ($sql, $binds);
+        let sql = statement::with_lists(sql, &binds, $shared);
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for value in binds {
             query = match value {
                 Value::Text(v) => query.bind(v),
                 Value::Int(v) => query.bind(v),
                 Value::Bool(v) => query.bind(v),
                 Value::Bytes(v) => query.bind(v),
+                $($list => query.bind($bind),)*
             };
         }
         query
     }};
+}
+
+fn on_sqlite(sql: Sql, binds: Vec<Value>) -> Query<'static, sqlx::Sqlite, SqliteArguments> {
+    bound!(sql, binds, false,
+        Value::Texts(list) => json(&list),
+        Value::Ints(list) => json(&list),
+        Value::Bools(list) => json(&list),
+        // Rows to insert are JSON already, and no list is one of bytes.
+        Value::Blobs(_) => None::<String>)
+}
+
+/// A list as SQLite takes it.
+fn json<T: serde::Serialize>(list: &[T]) -> Option<String> {
+    serde_json::to_string(list).ok()
+}
+
+fn on_postgres(sql: Sql, binds: Vec<Value>) -> Query<'static, sqlx::Postgres, PgArguments> {
+    bound!(sql, binds, true,
+        Value::Texts(list) => list,
+        Value::Ints(list) => list,
+        Value::Bools(list) => list,
+        Value::Blobs(list) => list)
 }
 
 async fn sqlite<'e>(
@@ -388,7 +282,7 @@ async fn sqlite<'e>(
     binds: Vec<Value>,
 ) -> Result<Vec<Row>, sqlx::Error> {
     let operation = metrics::operation(&sql);
-    let rows = metrics::statement(SQLITE, operation, bound!(sql, binds).fetch_all(executor)).await?;
+    let rows = metrics::statement(SQLITE, operation, on_sqlite(sql, binds).fetch_all(executor)).await?;
     Ok(rows.into_iter().map(Row::Sqlite).collect())
 }
 
@@ -398,185 +292,6 @@ async fn postgres<'e>(
     binds: Vec<Value>,
 ) -> Result<Vec<Row>, sqlx::Error> {
     let operation = metrics::operation(&sql);
-    let rows = metrics::statement(POSTGRES, operation, bound!(sql, binds).fetch_all(executor)).await?;
+    let rows = metrics::statement(POSTGRES, operation, on_postgres(sql, binds).fetch_all(executor)).await?;
     Ok(rows.into_iter().map(Row::Postgres).collect())
-}
-
-/// Blocks that a long list is cut into, so that few different statements are ever prepared.
-const BLOCKS: [usize; 5] = [256, 64, 16, 4, 1];
-
-impl Tx {
-    /// As [`Db::migrate`], inside the transaction.
-    async fn migrate(&mut self, migrations: &[Migration]) -> Result<()> {
-        let shared = matches!(self, Self::Postgres(_));
-        if shared {
-            self.fetch("SELECT CAST(pg_advisory_xact_lock(727727) AS TEXT)", vec![]).await?;
-        }
-        self.execute(
-            "CREATE TABLE IF NOT EXISTS migrations (house TEXT NOT NULL, version BIGINT NOT NULL, PRIMARY KEY (house, version))",
-            vec![],
-        )
-        .await?;
-        for migration in migrations {
-            let new = "INSERT INTO migrations (house, version) VALUES ($1, $2) ON CONFLICT (house, version) DO NOTHING";
-            if self.execute(new, crate::binds![migration.house, migration.version]).await? == 0 {
-                continue;
-            }
-            let word = if shared { "BYTEA" } else { "BLOB" };
-            for statement in migration.sql.replace("BYTES", word).split(';') {
-                if !statement.trim().is_empty() {
-                    self.execute(statement.trim().to_owned(), vec![]).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads rows inside the transaction.
-    pub async fn fetch(&mut self, sql: impl Into<Sql>, binds: Vec<Value>) -> Result<Vec<Row>> {
-        let sql = sql.into();
-        Ok(match self {
-            Self::Sqlite(tx) => sqlite(&mut **tx, sql, binds).await?,
-            Self::Postgres(tx) => postgres(&mut **tx, sql, binds).await?,
-        })
-    }
-
-    /// Runs a statement; answers how many rows it touched.
-    pub async fn execute(&mut self, sql: impl Into<Sql>, binds: Vec<Value>) -> Result<u64> {
-        let sql = sql.into();
-        let operation = metrics::operation(&sql);
-        Ok(match self {
-            Self::Sqlite(tx) => {
-                metrics::statement(SQLITE, operation, bound!(sql, binds).execute(&mut **tx)).await?.rows_affected()
-            }
-            Self::Postgres(tx) => {
-                metrics::statement(POSTGRES, operation, bound!(sql, binds).execute(&mut **tx)).await?.rows_affected()
-            }
-        })
-    }
-
-    /// Runs a statement as data. `false`: it touched another number of rows than it had to.
-    pub async fn run(&mut self, statement: &Statement) -> Result<bool> {
-        let touched = self.execute(statement.sql.clone(), statement.binds.clone()).await?;
-        Ok(statement.expect.is_none_or(|expected| expected == touched))
-    }
-
-    /// Inserts rows in blocks. `columns` is `a, b, c`; `suffix` is empty or an `ON CONFLICT …` clause.
-    pub async fn insert(&mut self, table: &str, columns: &str, suffix: &str, rows: Vec<Vec<Value>>) -> Result<()> {
-        let numbered = matches!(self, Self::Postgres(_));
-        let mut rows = rows.into_iter();
-        while let Some(first) = rows.as_slice().first() {
-            let width = first.len();
-            let left = rows.len();
-            let block = BLOCKS.into_iter().find(|b| *b <= left && b * width <= 30_000).unwrap_or(1);
-            let sql = format!("INSERT INTO {table} ({columns}) VALUES {} {suffix}", tuples(block, width, numbered));
-            let values = rows.by_ref().take(block).flatten().collect();
-            self.execute(sql, values).await?;
-        }
-        Ok(())
-    }
-
-    /// Reads `sql` with `{}` standing for the placeholders of an IN list; `head` is bound before it, the list in blocks.
-    pub async fn fetch_in<T: Clone + Into<Value>>(
-        &mut self,
-        sql: &str,
-        head: &[Value],
-        list: &[T],
-    ) -> Result<Vec<Row>> {
-        let mut rows = vec![];
-        for (text, binds) in in_blocks(sql, head, list) {
-            rows.extend(self.fetch(text, binds).await?);
-        }
-        Ok(rows)
-    }
-
-    /// Runs `sql` with `{}` standing for the placeholders of an IN list.
-    pub async fn execute_in<T: Clone + Into<Value>>(&mut self, sql: &str, head: &[Value], list: &[T]) -> Result<()> {
-        for (text, binds) in in_blocks(sql, head, list) {
-            self.execute(text, binds).await?;
-        }
-        Ok(())
-    }
-
-    /// Makes it last.
-    pub async fn commit(self) -> Result<()> {
-        match self {
-            Self::Sqlite(tx) => metrics::statement(SQLITE, "COMMIT", tx.commit()).await?,
-            Self::Postgres(tx) => metrics::statement(POSTGRES, "COMMIT", tx.commit()).await?,
-        }
-        Ok(())
-    }
-
-    /// Undoes it.
-    pub async fn rollback(self) -> Result<()> {
-        match self {
-            Self::Sqlite(tx) => tx.rollback().await?,
-            Self::Postgres(tx) => tx.rollback().await?,
-        }
-        Ok(())
-    }
-}
-
-impl Db {
-    /// Reads `sql` with `{}` standing for the placeholders of an IN list, outside any transaction.
-    pub async fn fetch_in<T: Clone + Into<Value>>(&self, sql: &str, head: &[Value], list: &[T]) -> Result<Vec<Row>> {
-        let mut rows = vec![];
-        for (text, binds) in in_blocks(sql, head, list) {
-            rows.extend(self.fetch(text, binds).await?);
-        }
-        Ok(rows)
-    }
-}
-
-/// `($1, $2), ($3, $4)` for two rows of two. SQLite looks a numbered placeholder up in a list, so that a statement of
-/// thousands costs their square; it gets `(?, ?), (?, ?)`.
-fn tuples(rows: usize, width: usize, numbered: bool) -> String {
-    let mut text = String::with_capacity(rows * width * 6);
-    for row in 0..rows {
-        text.push_str(if row == 0 { "(" } else { ", (" });
-        for column in 1..=width {
-            if column > 1 {
-                text.push_str(", ");
-            }
-            if numbered {
-                text.push('$');
-                text.push_str(&(row * width + column).to_string());
-            } else {
-                text.push('?');
-            }
-        }
-        text.push(')');
-    }
-    text
-}
-
-/// Cuts an IN list into blocks of few sizes; a short last block is filled up with its last element.
-fn in_blocks<T: Clone + Into<Value>>(sql: &str, head: &[Value], list: &[T]) -> Vec<(String, Vec<Value>)> {
-    list.chunks(BLOCKS[0])
-        .map(|chunk| {
-            let size = BLOCKS.into_iter().rev().find(|b| *b >= chunk.len()).unwrap_or(BLOCKS[0]);
-            let places: Vec<String> = (1..=size).map(|i| format!("${}", head.len() + i)).collect();
-            let mut binds = head.to_vec();
-            binds.extend(chunk.iter().cloned().map(Into::into));
-            let last = binds.last().cloned();
-            binds.extend(std::iter::repeat_n(last, size - chunk.len()).flatten());
-            (sql.replace("{}", &places.join(", ")), binds)
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_are_cut_into_few_sizes() {
-        let list: Vec<String> = (0..260).map(|i| i.to_string()).collect();
-        let head = binds!["x"];
-        let blocks = in_blocks("a = $1 AND b IN ({})", &head, &list);
-        assert_eq!(blocks.iter().map(|(_, b)| b.len()).collect::<Vec<_>>(), [257, 5]);
-        assert!(blocks[1].0.ends_with("b IN ($2, $3, $4, $5)"));
-        assert_eq!(tuples(2, 2, true), "($1, $2), ($3, $4)");
-        assert_eq!(tuples(1, 2, false), "(?, ?)");
-    }
 }

@@ -35,8 +35,12 @@ pub trait Follower: Send + Sync {
     fn apply(&self, entries: Vec<Stored>, from: u64, to: u64) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// Follows one batch; answers the cursor's new position, or `None` where there was nothing new.
-pub async fn step<F: Follower>(ledger: &Ledger, follower: &F) -> Result<Option<u64>> {
+/// How long entries gather after a batch that was not full: a commit for each of a crowd's single writes would cost more
+/// than the writes, and keep SQLite's one lock from them.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// Follows one batch; answers the cursor's new position and whether more waits, or `None` where there was nothing new.
+pub async fn step<F: Follower>(ledger: &Ledger, follower: &F) -> Result<Option<(u64, bool)>> {
     let from = ledger.cursor(F::NAME).await?;
     // The head first: what is read afterwards holds everything up to it.
     let head = ledger.head().await?.position;
@@ -45,9 +49,10 @@ pub async fn step<F: Follower>(ledger: &Ledger, follower: &F) -> Result<Option<u
     }
     let entries = ledger.after(from, follower.kinds(), F::BATCH).await?;
     let last = entries.last().map_or(head, |e| e.position);
-    let to = if entries.len() == F::BATCH as usize { last } else { head.max(last) };
+    let more = entries.len() == F::BATCH as usize;
+    let to = if more { last } else { head.max(last) };
     follower.apply(entries, from, to).await?;
-    Ok(Some(to))
+    Ok(Some((to, more)))
 }
 
 /// Follows until cancelled; `progress` hears every new position.
@@ -56,9 +61,12 @@ pub async fn run<F: Follower>(ledger: Ledger, follower: F, cancel: CancellationT
     let mut pause = Duration::from_millis(50);
     loop {
         let wait = match step(&ledger, &follower).await {
-            Ok(Some(position)) => {
+            Ok(Some((position, more))) => {
                 pause = Duration::from_millis(50);
                 progress(position);
+                if !more {
+                    tokio::time::sleep(GATHER).await;
+                }
                 continue;
             }
             // The bell is a hint; looking again now and then is the truth.

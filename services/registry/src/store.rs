@@ -48,7 +48,7 @@ impl Areas for List {
 impl List {
     async fn listed(&self, codes: &[String]) -> Result<Vec<String>> {
         let rows =
-            self.0.fetch_in("SELECT DISTINCT area FROM registry_divisions WHERE area IN ({})", &[], codes).await?;
+            self.0.fetch("SELECT DISTINCT area FROM registry_divisions WHERE area IN ({1})", binds![codes]).await?;
         rows.iter().map(|row| row.text(0)).collect()
     }
 

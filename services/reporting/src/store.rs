@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use qianshou_kernel::{
     binds,
-    db::{Db, Row, Statement, Tx, Value},
+    db::{Db, Row, Statement, Value},
     error::Result,
     id::Area,
     ledger::begin,
@@ -62,30 +62,30 @@ impl Store {
 
     /// The roots that records belong to, as last followed.
     pub async fn roots_by_member(&self, names: &[String]) -> Result<Sets> {
-        sets(self.0.fetch_in("SELECT name, root FROM reporting_members WHERE name IN ({})", &[], names).await?)
+        sets(self.0.fetch("SELECT name, root FROM reporting_members WHERE name IN ({1})", binds![names]).await?)
     }
 
     /// The records that belong to roots, as last followed.
     pub async fn members_by_root(&self, roots: &[String]) -> Result<Sets> {
-        sets(self.0.fetch_in("SELECT root, name FROM reporting_members WHERE root IN ({})", &[], roots).await?)
+        sets(self.0.fetch("SELECT root, name FROM reporting_members WHERE root IN ({1})", binds![roots]).await?)
     }
 
     /// The subjects that roots make, as last followed.
     pub async fn subject_by_root(&self, roots: &[String]) -> Result<BTreeMap<String, String>> {
-        let rows = self.0.fetch_in("SELECT root, subject FROM reporting_roots WHERE root IN ({})", &[], roots).await?;
+        let rows = self.0.fetch("SELECT root, subject FROM reporting_roots WHERE root IN ({1})", binds![roots]).await?;
         rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?))).collect()
     }
 
     /// The roots that make subjects, as last followed.
     pub async fn roots_by_subject(&self, subjects: &[String]) -> Result<Sets> {
-        sets(self.0.fetch_in("SELECT subject, root FROM reporting_roots WHERE subject IN ({})", &[], subjects).await?)
+        sets(self.0.fetch("SELECT subject, root FROM reporting_roots WHERE subject IN ({1})", binds![subjects]).await?)
     }
 
     /// What subjects contribute, as last counted.
     pub async fn facts_by_subject(&self, subjects: &[String]) -> Result<BTreeMap<String, Facts>> {
         let rows = self
             .0
-            .fetch_in("SELECT subject, facts FROM reporting_subjects WHERE subject IN ({})", &[], subjects)
+            .fetch("SELECT subject, facts FROM reporting_subjects WHERE subject IN ({1})", binds![subjects])
             .await?;
         rows.iter().map(|row| Ok((row.text(0)?, Facts::decode(&row.text(1)?)?))).collect()
     }
@@ -98,12 +98,13 @@ impl Store {
             tx.rollback().await?;
             return Ok(false);
         }
-        save_members(&mut tx, change.members, change.roots).await?;
-        save_subjects(&mut tx, change.subjects).await?;
         let Tallies { days, months } = change.difference.tallies();
-        save_tallies(&mut tx, "reporting_days", "day", days).await?;
-        save_tallies(&mut tx, "reporting_months", "month", months).await?;
-        save_divisions(&mut tx, change.divisions).await?;
+        let mut statements = save_members(change.members, change.roots);
+        statements.extend(save_subjects(change.subjects)?);
+        statements.push(save_tallies("reporting_days", "day", days));
+        statements.push(save_tallies("reporting_months", "month", months));
+        statements.extend(save_divisions(change.divisions));
+        tx.run_all(statements).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -155,10 +156,9 @@ impl Store {
     pub async fn knows(&self, area: &Area, indicators: &[String]) -> Result<bool> {
         const LISTED: &str = "SELECT 1 FROM reporting_divisions WHERE digits = $1 AND code = $2 LIMIT 1";
         const TALLIED: &str =
-            "SELECT 1 FROM reporting_months WHERE digits = $1 AND area = $2 AND indicator IN ({}) LIMIT 1";
-        let binds = binds![digits(area), area.as_str()];
-        let listed = !self.0.fetch(LISTED, binds.clone()).await?.is_empty();
-        Ok(listed || !self.0.fetch_in(TALLIED, &binds, indicators).await?.is_empty())
+            "SELECT 1 FROM reporting_months WHERE digits = $1 AND area = $2 AND indicator IN ({3}) LIMIT 1";
+        let listed = !self.0.fetch(LISTED, binds![digits(area), area.as_str()]).await?.is_empty();
+        Ok(listed || !self.0.fetch(TALLIED, binds![digits(area), area.as_str(), indicators]).await?.is_empty())
     }
 
     /// What is not counted, in the order of its keys; `within`: only what lies in that area.
@@ -187,35 +187,40 @@ impl Store {
     }
 }
 
-async fn save_members(tx: &mut Tx, members: Sets, roots: BTreeMap<String, String>) -> Result<()> {
+fn save_members(members: Sets, roots: BTreeMap<String, String>) -> Vec<Statement> {
     let names: Vec<String> = members.keys().cloned().collect();
-    tx.execute_in("DELETE FROM reporting_members WHERE name IN ({})", &[], &names).await?;
     let rows = members.iter().flat_map(|(name, roots)| roots.iter().map(move |root| binds![name, root]));
-    tx.insert("reporting_members", "name, root", "", rows.collect()).await?;
     let upsert = "ON CONFLICT (root) DO UPDATE SET subject = excluded.subject";
-    let rows = roots.iter().map(|(root, subject)| binds![root, subject]).collect();
-    tx.insert("reporting_roots", "root, subject", upsert, rows).await
+    let subjects = roots.iter().map(|(root, subject)| binds![root, subject]).collect();
+    vec![
+        Statement::new("DELETE FROM reporting_members WHERE name IN ({1})", binds![&names]),
+        Statement::insert("reporting_members (name, root)", "", rows.collect()),
+        Statement::insert("reporting_roots (root, subject)", upsert, subjects),
+    ]
 }
 
-async fn save_subjects(tx: &mut Tx, subjects: BTreeMap<String, Counted>) -> Result<()> {
+fn save_subjects(subjects: BTreeMap<String, Counted>) -> Result<Vec<Statement>> {
     let names: Vec<String> = subjects.keys().cloned().collect();
-    tx.execute_in("DELETE FROM reporting_problems WHERE subject IN ({})", &[], &names).await?;
     let problems = subjects
         .iter()
         .flat_map(|(subject, counted)| counted.problems.iter().map(move |problem| row_of(subject, problem)));
+    let problems = problems.collect();
     let once = "ON CONFLICT (record, indicator, subject) DO NOTHING";
-    let columns = "record, indicator, subject, area, reason_zh, reason_en";
-    tx.insert("reporting_problems", columns, once, problems.collect()).await?;
+    let into = "reporting_problems (record, indicator, subject, area, reason_zh, reason_en)";
 
     let (none, some): (Vec<_>, Vec<_>) = subjects.into_iter().partition(|(_, counted)| counted.facts.is_empty());
     let none: Vec<String> = none.into_iter().map(|(subject, _)| subject).collect();
-    tx.execute_in("DELETE FROM reporting_subjects WHERE subject IN ({})", &[], &none).await?;
     let rows = some
         .into_iter()
         .map(|(subject, counted)| Ok(binds![subject, counted.facts.encode()?]))
         .collect::<Result<_>>()?;
     let upsert = "ON CONFLICT (subject) DO UPDATE SET facts = excluded.facts";
-    tx.insert("reporting_subjects", "subject, facts", upsert, rows).await
+    Ok(vec![
+        Statement::new("DELETE FROM reporting_problems WHERE subject IN ({1})", binds![&names]),
+        Statement::insert(into, once, problems),
+        Statement::new("DELETE FROM reporting_subjects WHERE subject IN ({1})", binds![&none]),
+        Statement::insert("reporting_subjects (subject, facts)", upsert, rows),
+    ])
 }
 
 fn row_of(subject: &str, problem: &Problem) -> Vec<Value> {
@@ -224,7 +229,7 @@ fn row_of(subject: &str, problem: &Problem) -> Vec<Value> {
 }
 
 /// In the order of their keys, each once. Rows that become zero stay: they are few, and a sum does not mind them.
-async fn save_tallies(tx: &mut Tx, table: &str, period: &str, tallies: BTreeMap<Spot, Amount>) -> Result<()> {
+fn save_tallies(table: &str, period: &str, tallies: BTreeMap<Spot, Amount>) -> Statement {
     let row = |(spot, amount): (Spot, Amount)| {
         let digits = spot.area.len() as u64;
         binds![spot.indicator, digits, spot.area, spot.day, spot.dims, amount.value, amount.opening]
@@ -233,14 +238,13 @@ async fn save_tallies(tx: &mut Tx, table: &str, period: &str, tallies: BTreeMap<
         "ON CONFLICT (indicator, digits, area, {period}, dims) \
          DO UPDATE SET value = {table}.value + excluded.value, opening = {table}.opening + excluded.opening"
     );
-    let columns = format!("indicator, digits, area, {period}, dims, value, opening");
-    tx.insert(table, &columns, &upsert, tallies.into_iter().map(row).collect()).await
+    let into = format!("{table} (indicator, digits, area, {period}, dims, value, opening)");
+    Statement::insert(into, upsert, tallies.into_iter().map(row).collect())
 }
 
-async fn save_divisions(tx: &mut Tx, divisions: BTreeMap<String, Option<Listed>>) -> Result<()> {
+fn save_divisions(divisions: BTreeMap<String, Option<Listed>>) -> [Statement; 2] {
     let gone: Vec<String> =
         divisions.iter().filter(|(_, listed)| listed.is_none()).map(|(name, _)| name.clone()).collect();
-    tx.execute_in("DELETE FROM reporting_divisions WHERE name IN ({})", &[], &gone).await?;
     let row = |(name, listed): (String, Option<Listed>)| {
         let Listed { code, valid_from, valid_to } = listed?;
         Some(binds![name, code.as_str(), digits(&code), is_official(&code), valid_from, valid_to])
@@ -248,7 +252,10 @@ async fn save_divisions(tx: &mut Tx, divisions: BTreeMap<String, Option<Listed>>
     let upsert = "ON CONFLICT (name) DO UPDATE SET code = excluded.code, digits = excluded.digits, official = excluded.official, \
                   valid_from = excluded.valid_from, valid_to = excluded.valid_to";
     let rows = divisions.into_iter().filter_map(row).collect();
-    tx.insert("reporting_divisions", "name, code, digits, official, valid_from, valid_to", upsert, rows).await
+    [
+        Statement::new("DELETE FROM reporting_divisions WHERE name IN ({1})", binds![&gone]),
+        Statement::insert("reporting_divisions (name, code, digits, official, valid_from, valid_to)", upsert, rows),
+    ]
 }
 
 fn sets(rows: Vec<Row>) -> Result<Sets> {

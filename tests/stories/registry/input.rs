@@ -149,8 +149,9 @@ async fn asking_first_writes_nothing(world: World) {
     asking.create(agency(2)).await.unwrap();
     asking.update(standing.noun.clone(), &["closed_on"]).await.unwrap();
     asking.delete::<Agency>(standing.noun.name()).await.unwrap();
-    let outcomes = asking.put(vec![agency(1), agency(2)]).await.unwrap();
-    assert_eq!((outcomes[0].state(), outcomes[1].state()), (PutState::Unchanged, PutState::Created));
+    let outcomes = asking.put(vec![agency(1), agency(2), agency(2)]).await.unwrap();
+    let states: Vec<PutState> = outcomes.iter().map(|outcome| outcome.state()).collect();
+    assert_eq!(states, [PutState::Unchanged, PutState::Created, PutState::Created]);
     refused(asking.create(agency(1)).await, Reason::Duplicate, "uscc");
     assert_eq!(ningxia.ledger.head().await.unwrap(), before);
 }

@@ -23,6 +23,7 @@ use qianshou_tests::{
 stories! {
     every_noun_lives_from_create_to_delete
     a_batch_is_put_by_natural_key
+    a_batch_keeps_its_order
     a_batch_has_a_limit
     a_request_may_be_repeated
     a_repeated_batch_is_one_request
@@ -149,6 +150,29 @@ async fn a_batch_is_put_by_natural_key(world: World) {
         states(&admin.put(vec![station(1), station(1)]).await.unwrap()),
         [PutState::Created, PutState::Unchanged]
     );
+}
+
+async fn a_batch_keeps_its_order(world: World) {
+    let ningxia = world.node("64").await;
+    let admin = &ningxia.admin;
+    let same = |name: &str| Agency { display_name: Some(name.into()), ..agency(9_000) };
+    for round in ["甲", "乙"] {
+        // Far enough apart that they are not decided together.
+        let mut batch: Vec<Agency> = (0..5_000).map(agency).collect();
+        let names = ["一", "二", "三"].map(|name| format!("{round}{name}"));
+        for (place, name) in [0, 2_500, 4_999].into_iter().zip(&names) {
+            batch[place] = same(name);
+        }
+        let outcomes = admin.put(batch).await.unwrap();
+        let first = if round == "甲" { PutState::Created } else { PutState::Updated };
+        assert_eq!(
+            [0, 2_500, 4_999].map(|place: usize| outcomes[place].state()),
+            [first, PutState::Updated, PutState::Updated]
+        );
+        let stands: Agency = admin.get(outcomes[0].name()).await.unwrap();
+        assert_eq!(stands.display_name(), names[2], "the last word stands");
+        assert!(outcomes.iter().all(|outcome| outcome.state() != PutState::Refused));
+    }
 }
 
 async fn a_batch_has_a_limit(world: World) {

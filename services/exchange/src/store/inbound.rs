@@ -14,7 +14,7 @@ use qianshou_proto::{
     exchange::v1::{QuarantineItem, Receipt, StreamState},
 };
 
-use super::{Store, hash_of, insert_rows, refusal_of, state_of};
+use super::{Store, hash_of, refusal_of, state_of};
 use crate::domain::{
     consumer::{Advance, Commit, Cursor, Inbound, Refused, SetAside, Sweep},
     tree::Hash,
@@ -85,7 +85,7 @@ pub async fn consumer_command(ledger: &Ledger, provider: &str, commit: &Commit, 
     if let Some(sweep) = &commit.sweep {
         let (ends, claims) = sweep_of(ledger, &commit.stream, sweep, &commit.writes, now_ms).await?;
         writes.extend(ends);
-        statements.extend(claims);
+        statements.push(claims);
     }
     let traces = commit.traces.clone();
     Ok(Command { actor: format!("nodes/{provider}"), writes, statements, traces, ..Command::default() })
@@ -97,7 +97,7 @@ async fn sweep_of(
     sweep: &Sweep,
     written: &[Write],
     now_ms: i64,
-) -> Result<(Vec<Write>, Vec<Statement>)> {
+) -> Result<(Vec<Write>, Statement)> {
     let Sweep { home, kinds, epoch, on } = sweep;
     let sent: BTreeSet<&str> = written.iter().map(|write| name_of(write).as_str()).collect();
     let mut names = ledger.older_than_epoch(home, kinds, *epoch).await?;
@@ -106,7 +106,8 @@ async fn sweep_of(
     let version = Version { epoch: *epoch, revision: 0 };
     let end = || Content::End(End { reason: EndReason::Deleted.into(), on: on.clone() });
     let ends = names.into_iter().map(|name| Write::Received(name, version, end())).collect();
-    Ok((ends, insert_rows(CLAIMS, "ON CONFLICT (stream, epoch, name) DO NOTHING", &rows)))
+    let once = "ON CONFLICT (stream, epoch, name) DO NOTHING";
+    Ok((ends, Statement::insert(CLAIMS, once, rows)))
 }
 
 fn name_of(write: &Write) -> &qianshou_kernel::id::Name {
@@ -138,7 +139,7 @@ fn advance_statements(stream: &str, advance: &Advance, now_ms: i64) -> Vec<State
             binds![stream, to.epoch, to.number, *place, name, *reason as i32, &entry[..], now_ms]
         })
         .collect();
-    statements.extend(insert_rows(ASIDE, "", &aside));
+    statements.push(Statement::insert(ASIDE, "", aside));
     statements
 }
 

@@ -59,45 +59,6 @@ impl Store {
     }
 }
 
-/// Rows in one statement at most, so that few different statements are ever prepared.
-const BLOCKS: [usize; 4] = [256, 32, 4, 1];
-
-/// `INSERT INTO {head} VALUES (…), (…) {suffix}` for all rows, in blocks.
-fn insert_rows(head: &str, suffix: &str, rows: &[Vec<Value>]) -> Vec<Statement> {
-    in_blocks(rows, |rows| {
-        let mut place = 0;
-        let tuples = rows.iter().map(|row| {
-            let places = row.iter().map(|_| {
-                place += 1;
-                format!("${place}")
-            });
-            format!("({})", places.collect::<Vec<_>>().join(", "))
-        });
-        let sql = format!("INSERT INTO {head} VALUES {} {suffix}", tuples.collect::<Vec<_>>().join(", "));
-        Statement { sql: sql.into(), binds: rows.concat(), expect: None }
-    })
-}
-
-/// `{head} ($2, $3 …)` with `first` as $1, for all texts, in blocks.
-fn with_list(head: &str, first: &Value, list: &[String]) -> Vec<Statement> {
-    in_blocks(list, |texts| {
-        let places: Vec<String> = (0..texts.len()).map(|i| format!("${}", i + 2)).collect();
-        let binds = std::iter::once(first.clone()).chain(texts.iter().map(Value::from)).collect();
-        Statement { sql: format!("{head} ({})", places.join(", ")).into(), binds, expect: None }
-    })
-}
-
-fn in_blocks<T>(mut rest: &[T], statement: impl Fn(&[T]) -> Statement) -> Vec<Statement> {
-    let mut statements = vec![];
-    while !rest.is_empty() {
-        let size = BLOCKS.into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
-        let (block, left) = rest.split_at(size);
-        statements.push(statement(block));
-        rest = left;
-    }
-    statements
-}
-
 fn number(value: i32) -> Value {
     Value::from(value)
 }

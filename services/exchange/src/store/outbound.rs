@@ -11,7 +11,7 @@ use qianshou_kernel::{
 };
 use qianshou_proto::exchange::v1::{Page, Receipt, RefusalReason, StreamState};
 
-use super::{Store, hash_of, insert_rows, number, refusal_of, state_of, with_list};
+use super::{Store, hash_of, number, refusal_of, state_of};
 use crate::domain::{
     page::{Made, NO_PAGE},
     provider::{Advance, Commit, Outbound, Shown},
@@ -40,10 +40,10 @@ const RECEIPT: &str = "UPDATE exchange_pages SET receipt = $4 WHERE stream = $1 
 const WAITING: &str = "SELECT CAST(COALESCE(SUM(entries), 0) AS BIGINT) FROM exchange_pages \
                        WHERE stream = $1 AND epoch = $2 AND number > $3";
 const FORGET: &str = "DELETE FROM exchange_held WHERE stream = $1 AND epoch < $2";
-const HELD: &str = "SELECT name, epoch, digest FROM exchange_held WHERE stream = $1 AND name IN ({})";
+const HELD: &str = "SELECT name, epoch, digest FROM exchange_held WHERE stream = $1 AND name IN ({2})";
 const HOLD: &str = "exchange_held (stream, name, epoch, digest)";
 const HOLD_AGAIN: &str = "ON CONFLICT (stream, name) DO UPDATE SET epoch = excluded.epoch, digest = excluded.digest";
-const DROP: &str = "DELETE FROM exchange_held WHERE stream = $1 AND name IN";
+const DROP: &str = "DELETE FROM exchange_held WHERE stream = $1 AND name IN ({2})";
 
 /// A provider's commit as one command of the ledger. It is refused by [`qianshou_kernel::ledger::Rejection::Guard`] if another
 /// process has moved the stream.
@@ -88,8 +88,8 @@ fn advance_statements(advance: &Advance, now_ms: i64) -> Vec<Statement> {
     }
     let held: Vec<Vec<Value>> =
         shown.iter().map(|(name, shown)| binds![&row.stream, name, shown.epoch, &shown.digest[..]]).collect();
-    statements.extend(insert_rows(HOLD, HOLD_AGAIN, &held));
-    statements.extend(with_list(DROP, &stream, dropped));
+    statements.push(Statement::insert(HOLD, HOLD_AGAIN, held));
+    statements.push(Statement::new(DROP, binds![&row.stream, dropped]));
     if *forget_older {
         statements.push(Statement::new(FORGET, binds![&row.stream, row.epoch]));
     }
@@ -156,7 +156,7 @@ impl Store {
 
     /// What the consumer holds of these records.
     pub async fn held(&self, stream: &str, names: &[String]) -> Result<BTreeMap<String, Shown>> {
-        let rows = self.db().fetch_in(HELD, &[Value::from(stream)], names).await?;
+        let rows = self.db().fetch(HELD, binds![stream, names]).await?;
         rows.iter()
             .map(|row| Ok((row.text(0)?, Shown { epoch: row.count(1)?, digest: hash_of(&row.bytes(2)?)? })))
             .collect()

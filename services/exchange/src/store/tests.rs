@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 
 use prost::Message as _;
 use qianshou_kernel::{
-    db::Value,
     id::Name,
     ledger::{Content, Version, Write},
 };
@@ -47,17 +46,6 @@ fn page(from: (u64, u64), to: (u64, u64), writes: Vec<Write>) -> consumer::Commi
         ended: false,
     };
     consumer::Commit { stream: STREAM.into(), writes, advance: Some(advance), ..consumer::Commit::default() }
-}
-
-#[test]
-fn rows_are_written_in_few_sizes() {
-    let rows: Vec<Vec<Value>> = (0..300_i64).map(|i| vec![i.into(), "x".into()]).collect();
-    let statements = insert_rows("t (a, b)", "", &rows);
-    let sizes: Vec<usize> = statements.iter().map(|statement| statement.binds.len() / 2).collect();
-    assert_eq!(sizes, [256, 32, 4, 4, 4]);
-    assert_eq!(statements[4].sql, "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4), ($5, $6), ($7, $8) ");
-    let list = with_list("DELETE FROM t WHERE a = $1 AND b IN", &1_i64.into(), &["x".into()]);
-    assert_eq!((list[0].sql.as_ref(), list[0].binds.len()), ("DELETE FROM t WHERE a = $1 AND b IN ($2)", 2));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 mod check;
 mod decide;
 mod list;
+mod put;
 mod rpc;
 mod verbs;
 
@@ -15,9 +16,10 @@ pub use check::{Check, Days};
 pub use list::{ListQuery, Listed};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
+pub use put::Outcome;
 use qianshou_proto::Resource;
 pub use rpc::Batch;
-pub use verbs::{Areas, Outcome, Verbs, Written, request_of};
+pub use verbs::{Areas, Verbs, Written, request_of};
 
 use crate::{
     db::Value,

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     clock::format_day,
-    error::{Error, Reason, Refusal, Result},
+    error::{Error, Reason, Result},
     id::{Ids, Name},
     identity::{Caller, Role},
     ledger::{Command, Content, End, Ledger, Read, Rejection, Request, Stored, Version, Write},
@@ -29,7 +29,7 @@ pub trait Areas: Send + Sync {
 }
 
 /// How often a decision is taken again when what it relied on changed under it.
-const ATTEMPTS: usize = 4;
+pub(super) const ATTEMPTS: usize = 4;
 
 /// The verbs of a house.
 #[derive(Clone)]
@@ -63,18 +63,6 @@ pub struct Written<R> {
     pub position: u64,
 }
 
-/// What became of one record of a batch.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// New.
-    Created(Name, Version),
-    /// Changed.
-    Updated(Name, Version),
-    /// It stood so already.
-    Unchanged(Name, Version),
-    /// Not written.
-    Refused(Refusal),
-}
 impl Verbs {
     /// Saves a new record.
     pub async fn create<N: Noun>(
@@ -178,99 +166,6 @@ impl Verbs {
         Err(Error::refused("", Reason::Busy, ""))
     }
 
-    /// Saves many records, each for itself: by name, else by natural key, else as new; of one that exists only the fields that
-    /// `paths` names. The same batch again changes nothing.
-    pub async fn put_all<N: Noun>(
-        &self,
-        caller: &Caller,
-        nouns: Vec<N::Record>,
-        paths: Option<Vec<String>>,
-        request: Option<Request>,
-        dry: bool,
-    ) -> Result<(Vec<Outcome>, u64)> {
-        caller.need(Role::Editor)?;
-        let fields = paths.map(|paths| field_numbers::<N>(&paths)).transpose()?;
-        if nouns.len() > self.batch_max_records {
-            return Err(Error::refused(N::COLLECTION, Reason::TooMany, self.batch_max_records));
-        }
-        let mut outcomes = self.first_outcomes(request.as_ref(), nouns.len()).await?;
-        let mut position = 0;
-        let mut open: Vec<usize> = (0..nouns.len()).filter(|i| outcomes[*i].is_none()).collect();
-        if let Some(request) = request.clone().filter(|_| !dry) {
-            // The batch's own id, so that another body under it is refused whole.
-            let command = Command { actor: caller.actor.clone(), request: Some(request), ..Command::default() };
-            self.ledger.submit(command).await?;
-        }
-        for _ in 0..ATTEMPTS {
-            let put = |i: &usize| Proposal::<N> { noun: nouns[*i].clone(), wish: Wish::Put(fields.clone()) };
-            let proposals = open.iter().map(put).collect();
-            let mut commands = vec![];
-            let mut asked = vec![];
-            for (i, decided) in std::mem::take(&mut open).into_iter().zip(self.decide(caller, proposals).await?) {
-                match decided {
-                    Decided::Refused(refusal) => outcomes[i] = Some(Outcome::Refused(refusal)),
-                    Decided::Stands { stored, .. } => {
-                        outcomes[i] = Some(Outcome::Unchanged(stored.name, stored.version));
-                    }
-                    Decided::Write { command, name, new, .. } if dry => {
-                        let outcome = if new { Outcome::Created } else { Outcome::Updated };
-                        outcomes[i] = Some(match self.would(*command).await {
-                            Ok(()) => outcome(name, Version::default()),
-                            Err(Error::Refused(refusal)) => Outcome::Refused(refusal),
-                            Err(broken) => return Err(broken),
-                        });
-                    }
-                    Decided::Write { mut command, new, .. } => {
-                        command.request = request.as_ref().map(|r| Request { id: part_of(r, i), digest: r.digest });
-                        commands.push(*command);
-                        asked.push((i, new));
-                    }
-                }
-            }
-            for ((i, new), answer) in asked.into_iter().zip(self.ledger.submit_all(commands).await) {
-                match answer {
-                    // Also the second of two records of this batch with one natural key: asked again, it finds the first.
-                    Err(Rejection::Changed(_)) => open.push(i),
-                    Err(rejection) => match Error::from(rejection) {
-                        Error::Refused(refusal) => outcomes[i] = Some(Outcome::Refused(refusal)),
-                        broken @ Error::Broken(_) => return Err(broken),
-                    },
-                    Ok(done) => {
-                        position = position.max(done.position);
-                        if let Some((name, version, _)) = done.written.into_iter().next() {
-                            outcomes[i] = Some(if new { Outcome::Created } else { Outcome::Updated }(name, version));
-                        }
-                    }
-                }
-            }
-            if open.is_empty() {
-                break;
-            }
-        }
-        if position == 0 {
-            position = self.ledger.head().await?.position;
-        }
-        let busy = || Outcome::Refused(Refusal::one("", Reason::Busy, ""));
-        Ok((outcomes.into_iter().map(|o| o.unwrap_or_else(busy)).collect(), position))
-    }
-
-    /// What a repeated batch was answered the first time, record by record; a record it did not write is asked again.
-    async fn first_outcomes(&self, request: Option<&Request>, count: usize) -> Result<Vec<Option<Outcome>>> {
-        let mut outcomes = vec![None; count];
-        let Some(request) = request else { return Ok(outcomes) };
-        let Some(first) = self.ledger.answered(request).await? else { return Ok(outcomes) };
-        first?;
-        let ids: Vec<String> = (0..count).map(|i| part_of(request, i)).collect();
-        let written = self.ledger.first_written(&ids).await?;
-        for (outcome, id) in outcomes.iter_mut().zip(&ids) {
-            *outcome = written.get(id).map(|stored| {
-                let outcome = if stored.previous.is_none() { Outcome::Created } else { Outcome::Updated };
-                outcome(stored.name.clone(), stored.version)
-            });
-        }
-        Ok(outcomes)
-    }
-
     pub(super) async fn wait(&self, min_position: Option<u64>) -> Result<()> {
         match min_position {
             Some(position) => self.ledger.at_least(position, self.patience).await,
@@ -336,7 +231,7 @@ impl Verbs {
 
     /// Asks the ledger without writing.
     async fn would(&self, command: Command) -> Result<()> {
-        Ok(self.ledger.would(command).await?.map(drop)?)
+        self.ledger.would(vec![command]).await?.into_iter().try_for_each(|answer| Ok(answer.map(drop)?))
     }
 
     /// The first answer, given again.
@@ -358,11 +253,6 @@ pub fn request_of(caller: &Caller, id: Option<&str>, rpc: &str, body: &impl pros
     Ok(Some(Request { id: format!("{}/{id}", caller.actor), digest }))
 }
 
-/// The id under which one record of a batch is remembered; a caller cannot write the space in it.
-fn part_of(batch: &Request, row: usize) -> String {
-    format!("{} {row}", batch.id)
-}
-
 fn parse_name<N: Noun>(name: Option<&str>) -> Result<Name> {
     let name = name.filter(|n| !n.is_empty()).ok_or_else(|| Error::refused("name", Reason::Required, ""))?;
     let parsed = name.parse::<Name>().ok().filter(|n| n.kind() == N::COLLECTION);
@@ -370,7 +260,7 @@ fn parse_name<N: Noun>(name: Option<&str>) -> Result<Name> {
 }
 
 /// The top-level field numbers that an update mask names.
-fn field_numbers<N: Noun>(paths: &[String]) -> Result<Vec<u32>> {
+pub(super) fn field_numbers<N: Noun>(paths: &[String]) -> Result<Vec<u32>> {
     let message = super::descriptors()
         .get_message_by_name(N::Record::MESSAGE)
         .ok_or_else(|| Error::broken(format!("{} is not in the descriptor set", N::Record::MESSAGE)))?;

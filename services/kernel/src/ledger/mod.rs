@@ -308,10 +308,11 @@ impl Ledger {
         }
     }
 
-    /// What a command would be answered now; nothing is written.
-    pub async fn would(&self, command: Command) -> Result<Answer> {
-        let prepared = writer::prepare(&self.kinds, command)?;
-        writer::would(&self.db, &self.node, self.clock.now_ms(), &prepared).await
+    /// What commands would be answered now, each after those before it; nothing is written.
+    pub async fn would(&self, commands: Vec<Command>) -> Result<Vec<Answer>> {
+        let prepared = commands.into_iter().map(|command| writer::prepare(&self.kinds, command));
+        let prepared = prepared.collect::<Result<Vec<_>>>()?;
+        writer::would(&self.db, &self.node, self.clock.now_ms(), &prepared.iter().collect::<Vec<_>>()).await
     }
 
     /// The node whose ledger this is.

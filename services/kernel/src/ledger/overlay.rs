@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     binds,
-    db::{Row, Tx, Value, as_i64},
+    db::{Statement, Tx, Value, as_i64},
     error::{Error, Result},
     id::Name,
     kind::{Index, Kind},
@@ -96,31 +96,27 @@ impl<'a> Overlay<'a> {
         let list = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>();
         let (names, keys, targets, requests) = (list(names), list(keys), list(targets), list(requests));
 
-        for row in tx
-            .fetch_in("SELECT name, position, epoch, revision, ended FROM records WHERE name IN ({})", &[], &names)
-            .await?
-        {
+        let held = "SELECT name, position, epoch, revision, ended FROM records WHERE name IN ({1})";
+        for row in tx.fetch(held, binds![&names]).await? {
             let version = Version { epoch: row.count(2)?, revision: row.count(3)? };
             overlay.existed.insert(row.text(0)?);
             overlay.records.insert(row.text(0)?, Record { position: row.count(1)?, version, ended: row.bool(4)? });
         }
-        for row in tx.fetch_in("SELECT claim, name FROM claims WHERE claim IN ({})", &[], &keys).await? {
+        for row in tx.fetch("SELECT claim, name FROM claims WHERE claim IN ({1})", binds![&keys]).await? {
             overlay.claims.insert(row.text(0)?, row.text(1)?);
         }
         let existing: Vec<String> = names.into_iter().filter(|n| overlay.existed.contains(n)).collect();
-        for row in tx.fetch_in("SELECT claim, name FROM claims WHERE name IN ({})", &[], &existing).await? {
+        for row in tx.fetch("SELECT claim, name FROM claims WHERE name IN ({1})", binds![&existing]).await? {
             overlay.claims.insert(row.text(0)?, row.text(1)?);
             overlay.held.entry(row.text(1)?).or_default().insert(row.text(0)?);
         }
         overlay.linked = targets.iter().map(|target| (target.clone(), HashSet::new())).collect();
-        for row in
-            tx.fetch_in("SELECT target, source FROM links WHERE target IN ({}) LIMIT 100000", &[], &targets).await?
-        {
+        let linked = "SELECT target, source FROM links WHERE target IN ({1}) LIMIT 100000";
+        for row in tx.fetch(linked, binds![&targets]).await? {
             overlay.linked.entry(row.text(0)?).or_default().insert(row.text(1)?);
         }
-        let ranges: Vec<Row> =
-            tx.fetch_in("SELECT id, digest, first, last FROM requests WHERE id IN ({})", &[], &requests).await?;
-        for row in ranges {
+        let answered = "SELECT id, digest, first, last FROM requests WHERE id IN ({1})";
+        for row in tx.fetch(answered, binds![&requests]).await? {
             let (first, last) = (row.count(2)?, row.count(3)?);
             overlay.requests.insert(row.text(0)?, (row.bytes(1)?, first, last));
             let again = "SELECT position, name, epoch, revision FROM entries WHERE position BETWEEN $1 AND $2";
@@ -296,12 +292,12 @@ impl<'a> Overlay<'a> {
 
     /// Writes what the group changed, in blocks.
     pub(super) async fn save(self, tx: &mut Tx) -> Result<()> {
-        const ENTRY: &str = "position, name, kind, home, epoch, revision, ended, ended_on, previous, payload, sealed, \
-                             digest, actor, written_at, trace";
+        const ENTRIES: &str = "entries (position, name, kind, home, epoch, revision, ended, ended_on, previous, payload, \
+                               sealed, digest, actor, written_at, trace)";
         if self.entries.is_empty() && self.answered.is_empty() {
             return Ok(());
         }
-        tx.insert("entries", ENTRY, "", self.entries).await?;
+        let mut statements = vec![Statement::insert(ENTRIES, "", self.entries)];
 
         let rewritten: Vec<String> = self.dirty.keys().filter(|key| self.existed.contains(*key)).cloned().collect();
         let mut records = vec![];
@@ -322,21 +318,27 @@ impl<'a> Overlay<'a> {
         }
         let upsert = "ON CONFLICT (name) DO UPDATE SET position = excluded.position, epoch = excluded.epoch, \
                       revision = excluded.revision, ended = excluded.ended";
-        tx.insert("records", "name, kind, home, position, epoch, revision, ended", upsert, records).await?;
-        tx.execute_in("DELETE FROM links WHERE source IN ({})", &[], &rewritten).await?;
-        tx.insert("links", "target, source, field", "ON CONFLICT (target, source, field) DO NOTHING", links).await?;
         let freed: Vec<String> = self.freed.into_iter().collect();
-        tx.execute_in("DELETE FROM claims WHERE claim IN ({})", &[], &freed).await?;
         let taken =
             self.taken.into_iter().filter_map(|key| self.claims.get(&key).map(|name| binds![&key, name])).collect();
-        tx.insert("claims", "claim, name", "ON CONFLICT (claim) DO UPDATE SET name = excluded.name", taken).await?;
-        for table in tables.into_values() {
-            table.save(tx).await?;
-        }
-        tx.insert("requests", "id, digest, first, last, answered_at", "", self.answered).await?;
+        let (once, newer) = (
+            "ON CONFLICT (target, source, field) DO NOTHING",
+            "ON CONFLICT (claim) DO UPDATE SET name = excluded.name",
+        );
+        statements.extend([
+            Statement::insert("records (name, kind, home, position, epoch, revision, ended)", upsert, records),
+            Statement::new("DELETE FROM links WHERE source IN ({1})", binds![&rewritten]),
+            Statement::insert("links (target, source, field)", once, links),
+            Statement::new("DELETE FROM claims WHERE claim IN ({1})", binds![&freed]),
+            Statement::insert("claims (claim, name)", newer, taken),
+        ]);
+        statements.extend(tables.into_values().flat_map(TableRows::statements));
         let head = "UPDATE head SET position = $1, digest = $2 WHERE id = 1";
-        tx.execute(head, binds![self.position, &self.digest[..]]).await?;
-        Ok(())
+        statements.extend([
+            Statement::insert("requests (id, digest, first, last, answered_at)", "", self.answered),
+            Statement::new(head, binds![self.position, &self.digest[..]]),
+        ]);
+        tx.run_all(statements).await
     }
 }
 
@@ -348,14 +350,16 @@ struct TableRows {
 }
 
 impl TableRows {
-    async fn save(self, tx: &mut Tx) -> Result<()> {
+    fn statements(self) -> [Statement; 2] {
         let Kind { table, columns, .. } = self.kind;
         let columns: Vec<&str> =
             ["name", "position", "area", "state", "title"].iter().chain(columns).copied().collect();
         let sets: Vec<String> = columns[1..].iter().map(|c| format!("{c} = excluded.{c}")).collect();
         let upsert = format!("ON CONFLICT (name) DO UPDATE SET {}", sets.join(", "));
-        tx.insert(table, &columns.join(", "), &upsert, self.rows).await?;
-        tx.execute_in(&format!("DELETE FROM {table} WHERE name IN ({{}})"), &[], &self.gone).await
+        [
+            Statement::insert(format!("{table} ({})", columns.join(", ")), upsert, self.rows),
+            Statement::new(format!("DELETE FROM {table} WHERE name IN ({{1}})"), binds![&self.gone]),
+        ]
     }
 }
 

@@ -141,9 +141,9 @@ impl Ledger {
         const SQL: &str = concat!(
             "SELECT ",
             entry!(),
-            " FROM records r JOIN entries e ON e.position = r.position WHERE r.name IN ({})"
+            " FROM records r JOIN entries e ON e.position = r.position WHERE r.name IN ({1})"
         );
-        let rows = self.db.fetch_in(SQL, &[], names).await?;
+        let rows = self.db.fetch(SQL, binds![names]).await?;
         rows.iter().map(|row| stored(row).map(|s| (s.name.to_string(), s))).collect()
     }
 
@@ -170,9 +170,9 @@ impl Ledger {
         const SQL: &str = concat!(
             "SELECT ",
             entry!(),
-            ", q.id FROM requests q JOIN entries e ON e.position = q.first WHERE q.last >= q.first AND q.id IN ({})"
+            ", q.id FROM requests q JOIN entries e ON e.position = q.first WHERE q.last >= q.first AND q.id IN ({1})"
         );
-        let rows = self.db.fetch_in(SQL, &[], ids).await?;
+        let rows = self.db.fetch(SQL, binds![ids]).await?;
         rows.iter().map(|row| Ok((row.text(ENTRY_COLUMNS)?, stored(row)?))).collect()
     }
 
@@ -185,13 +185,13 @@ impl Ledger {
 
     /// The entries at exact positions, in order.
     pub async fn entries_at(&self, positions: &[u64]) -> Result<Vec<Stored>> {
-        const SQL: &str = concat!("SELECT ", entry!(), " FROM entries e WHERE e.position IN ({}) ORDER BY e.position");
-        self.db.fetch_in(SQL, &[], positions).await?.iter().map(stored).collect()
+        const SQL: &str = concat!("SELECT ", entry!(), " FROM entries e WHERE e.position IN ({1}) ORDER BY e.position");
+        self.db.fetch(SQL, binds![positions]).await?.iter().map(stored).collect()
     }
 
     /// Whose the unique keys are.
     pub async fn claimed(&self, keys: &[String]) -> Result<BTreeMap<String, Name>> {
-        let rows = self.db.fetch_in("SELECT claim, name FROM claims WHERE claim IN ({})", &[], keys).await?;
+        let rows = self.db.fetch("SELECT claim, name FROM claims WHERE claim IN ({1})", binds![keys]).await?;
         rows.iter()
             .map(|row| {
                 let name = row.text(1)?.parse().map_err(|_| Error::broken("a claim's holder is no name"))?;
@@ -202,7 +202,7 @@ impl Ledger {
 
     /// Which records refer to these: (target, source).
     pub async fn referring(&self, targets: &[String]) -> Result<Vec<(String, String)>> {
-        let rows = self.db.fetch_in("SELECT target, source FROM links WHERE target IN ({})", &[], targets).await?;
+        let rows = self.db.fetch("SELECT target, source FROM links WHERE target IN ({1})", binds![targets]).await?;
         rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?))).collect()
     }
 
@@ -217,14 +217,12 @@ impl Ledger {
             "SELECT ",
             entry!(),
             " FROM records r JOIN entries e ON e.position = r.position \
-             WHERE r.position > $1 AND e.kind IN ({}) ORDER BY r.position LIMIT $2"
+             WHERE r.position > $1 AND e.kind IN ({3}) ORDER BY r.position LIMIT $2"
         );
-        let head = binds![position, limit];
         let rows = if kinds.is_empty() {
-            self.db.fetch(SQL, head).await?
+            self.db.fetch(SQL, binds![position, limit]).await?
         } else {
-            let kinds: Vec<String> = kinds.iter().map(|k| (*k).to_owned()).collect();
-            self.db.fetch_in(OF_KINDS, &head, &kinds).await?
+            self.db.fetch(OF_KINDS, binds![position, limit, kinds]).await?
         };
         rows.iter().map(stored).collect()
     }
@@ -239,9 +237,8 @@ impl Ledger {
     /// Names of one home's live records of some kinds whose version is of an epoch before `epoch`.
     pub async fn older_than_epoch(&self, home: &str, kinds: &[String], epoch: u64) -> Result<Vec<Name>> {
         const SQL: &str =
-            "SELECT name FROM records WHERE home = $1 AND epoch < $2 AND ended = FALSE AND kind IN ({}) ORDER BY name";
-        let head = binds![home, epoch];
-        let rows = self.db.fetch_in(SQL, &head, kinds).await?;
+            "SELECT name FROM records WHERE home = $1 AND epoch < $2 AND ended = FALSE AND kind IN ({3}) ORDER BY name";
+        let rows = self.db.fetch(SQL, binds![home, epoch, kinds]).await?;
         rows.iter().map(|r| r.text(0)?.parse().map_err(|_| Error::broken("a record's name is none"))).collect()
     }
 

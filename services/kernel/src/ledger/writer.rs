@@ -80,14 +80,17 @@ pub(crate) async fn run(
     }
 }
 
-/// Decides a command as the writer would, and writes nothing.
-pub(crate) async fn would(db: &Db, node: &str, now_ms: i64, prepared: &Prepared) -> Result<Answer> {
+/// Decides commands as the writer would, one after the other, and writes nothing.
+pub(crate) async fn would(db: &Db, node: &str, now_ms: i64, commands: &[&Prepared]) -> Result<Vec<Answer>> {
     let mut tx = db.begin().await?;
-    let mut overlay = Overlay::load(&mut tx, node, now_ms, &[prepared]).await?;
+    let mut overlay = Overlay::load(&mut tx, node, now_ms, commands).await?;
     let level = overlay.contract;
-    let answer = if level == CONTRACT_LEVEL { overlay.decide(prepared) } else { Err(Rejection::ContractLevel(level)) };
+    let decide = |command: &&Prepared| {
+        if level == CONTRACT_LEVEL { overlay.decide(command) } else { Err(Rejection::ContractLevel(level)) }
+    };
+    let answers = commands.iter().map(decide).collect();
     tx.rollback().await?;
-    Ok(answer)
+    Ok(answers)
 }
 
 /// Cuts what waits into transactions of bounded size.
