@@ -11,6 +11,14 @@ pub struct Sheet {
     pub columns: &'static [Column],
 }
 
+impl Sheet {
+    /// A sheet with these columns.
+    #[must_use]
+    pub const fn new(title: &'static str, columns: &'static [Column]) -> Self {
+        Self { title, columns }
+    }
+}
+
 /// One column.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
@@ -47,6 +55,8 @@ pub enum Cell {
     LastDay,
     /// Several texts, between `；`.
     Texts,
+    /// A whole number.
+    Count,
     /// One of a closed list.
     Choice(&'static [Choice]),
     /// Several of a closed list, between `；`.

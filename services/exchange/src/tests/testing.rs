@@ -10,7 +10,7 @@ use qianshou_kernel::{
     error::Violation,
     id::Name,
     identity::NodeKeys,
-    kind::{Check, Index, Kind, Kinds, Noun},
+    kind::{Field, Index, Kind, Kinds, Noun},
     ledger::{self, Command, Content, Ledger, Write},
     person::Secrets,
 };
@@ -39,7 +39,7 @@ macro_rules! noun {
             const TABLE: &'static str = $table;
             const PERSON: Option<u32> = $person;
 
-            fn check(_: &mut $record, _: &mut Check) {}
+            const FIELDS: &'static [Field<$record>] = &[];
             fn index(record: &$record, _: Option<&str>) -> Index {
                 Index::new(&record.division, "", &record.$title)
             }

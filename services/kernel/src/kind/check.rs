@@ -73,14 +73,8 @@ impl Check {
         }
     }
 
-    /// A text that must be there.
-    pub fn required_text(&mut self, field: &str, value: &mut Option<String>) {
-        self.text(field, value);
-        self.required(field, value);
-    }
-
     /// Several texts: trimmed, without empty ones and repetitions, at most fifty.
-    pub fn texts(&mut self, field: &str, values: &mut Vec<String>) {
+    pub(super) fn texts(&mut self, field: &str, values: &mut Vec<String>) {
         const MOST: usize = 50;
         if values.len() > MOST {
             return self.refuse(field, Reason::TooMany, MOST);
@@ -95,50 +89,55 @@ impl Check {
     }
 
     /// A day, ISO-8601.
-    pub fn day(&mut self, field: &str, value: &mut Option<String>, days: Days) -> Option<Date> {
+    pub(super) fn day(&mut self, field: &str, value: &mut Option<String>, days: Days) {
         self.text(field, value);
-        let text = value.as_deref()?;
-        let Some(day) = parse_day(text) else {
-            self.refuse(field, Reason::Malformed, "2023-05-01");
-            return None;
-        };
-        if days == Days::Past && day > self.today {
+        let Some(text) = value.as_deref() else { return };
+        match parse_day(text) {
+            None => self.refuse(field, Reason::Malformed, "2023-05-01"),
+            Some(_) if days == Days::Past => self.past(field, value),
+            Some(_) => {}
+        }
+    }
+
+    /// A day that has come, in a field of any days.
+    pub fn past(&mut self, field: &str, day: &Option<String>) {
+        if day.as_deref().and_then(parse_day).is_some_and(|day| day > self.today) {
             self.refuse(field, Reason::InFuture, crate::clock::format_day(self.today));
         }
-        Some(day)
     }
 
     /// Two days in order, the later one not before the earlier.
-    pub fn in_order(&mut self, field: &str, later: Option<Date>, earlier_field: &str, earlier: Option<Date>) {
-        if let (Some(later), Some(earlier)) = (later, earlier)
+    pub fn in_order(&mut self, (field, later): (&str, &Option<String>), (before, earlier): (&str, &Option<String>)) {
+        let day = |text: &Option<String>| text.as_deref().and_then(parse_day);
+        if let (Some(later), Some(earlier)) = (day(later), day(earlier))
             && later < earlier
         {
-            self.refuse(field, Reason::OutOfOrder, earlier_field);
+            self.refuse(field, Reason::OutOfOrder, before);
         }
     }
 
     /// A value of a closed list; unknown numbers are refused, "unspecified" is absent.
-    pub fn choice<E: TryFrom<i32>>(&mut self, field: &str, value: &mut Option<i32>) {
+    pub(super) fn choice(&mut self, field: &str, value: &mut Option<i32>, is_one: fn(i32) -> bool) {
         if *value == Some(0) {
             *value = None;
         }
-        if value.is_some_and(|v| E::try_from(v).is_err()) {
+        if value.is_some_and(|value| !is_one(value)) {
             self.refuse(field, Reason::NotInList, "enum");
         }
     }
 
     /// Values of a closed list: in order, without repetitions.
-    pub fn choices<E: TryFrom<i32>>(&mut self, field: &str, values: &mut Vec<i32>) {
+    pub(super) fn choices(&mut self, field: &str, values: &mut Vec<i32>, is_one: fn(i32) -> bool) {
         values.retain(|value| *value != 0);
         values.sort_unstable();
         values.dedup();
-        if values.iter().any(|value| E::try_from(*value).is_err()) {
+        if values.iter().any(|value| !is_one(*value)) {
             self.refuse(field, Reason::NotInList, "enum");
         }
     }
 
     /// The name of a record of one kind, or a [`Lookup`] of one, which its name takes the place of.
-    pub fn reference(&mut self, field: &str, value: &mut Option<String>, kind: &str) {
+    pub(super) fn reference(&mut self, field: &str, value: &mut Option<String>, kind: &str) {
         self.text(field, value);
         let Some(text) = value else { return };
         if Name::from_str(text).is_ok_and(|name| name.kind() == kind) {
@@ -156,23 +155,17 @@ impl Check {
     }
 
     /// A field with a form of its own: on success its one form is kept.
-    pub fn form<T>(
+    pub(super) fn form(
         &mut self,
         field: &str,
         value: &mut Option<String>,
-        parse: impl FnOnce(&str) -> Result<T, (Reason, String)>,
-        form: impl FnOnce(&T) -> String,
-    ) -> Option<T> {
+        form: impl FnOnce(&str) -> Result<String, (Reason, String)>,
+    ) {
         self.text(field, value);
-        match parse(value.as_deref()?) {
-            Ok(parsed) => {
-                *value = Some(form(&parsed));
-                Some(parsed)
-            }
-            Err((reason, detail)) => {
-                self.refuse(field, reason, detail);
-                None
-            }
+        match value.as_deref().map(form) {
+            Some(Ok(form)) => *value = Some(form),
+            Some(Err((reason, detail))) => self.refuse(field, reason, detail),
+            None => {}
         }
     }
 }

@@ -133,7 +133,7 @@ impl Verbs {
         let mut checks = vec![];
         for draft in drafts.iter_mut() {
             let mut check = self.fresh_check();
-            N::check(&mut draft.noun, &mut check);
+            in_form::<N>(&mut draft.noun, &mut check);
             checks.push(check);
         }
         let lookups: BTreeSet<String> = checks.iter().flat_map(|check| check.lookups.iter().cloned()).collect();
@@ -143,7 +143,7 @@ impl Verbs {
                 let here =
                     check.lookups.iter().filter_map(|text| Some((text.clone(), known.get(text)?.clone()))).collect();
                 check = self.fresh_check().knowing(here);
-                N::check(&mut draft.noun, &mut check);
+                in_form::<N>(&mut draft.noun, &mut check);
             }
             self.checked(draft, check.violations);
         }
@@ -227,7 +227,7 @@ impl Verbs {
                 // What the fields say has to go with what stands there.
                 draft.noun = laid::<N>(payload, &draft.noun, fields)?;
                 let mut check = self.fresh_check();
-                N::check(&mut draft.noun, &mut check);
+                in_form::<N>(&mut draft.noun, &mut check);
                 self.checked(draft, check.violations);
             }
         }
@@ -309,6 +309,12 @@ impl Verbs {
         };
         Ok(Decided::Write { command: Box::new(command), name, noun: draft.noun, new: draft.current.is_none() })
     }
+}
+
+/// Brings a record into its one form and says what is wrong with it.
+fn in_form<N: Noun>(noun: &mut N::Record, check: &mut Check) {
+    N::FIELDS.iter().for_each(|field| field.check(noun, check));
+    N::check(noun, check);
 }
 
 /// A stored record with the named fields of another laid over it.

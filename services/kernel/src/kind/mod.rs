@@ -5,6 +5,7 @@
 
 mod check;
 mod decide;
+mod field;
 mod list;
 mod put;
 mod rpc;
@@ -13,6 +14,7 @@ mod verbs;
 use std::{collections::BTreeMap, sync::LazyLock};
 
 pub use check::{Check, Days};
+pub use field::{Field, columns};
 pub use list::{ListQuery, Listed};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
@@ -45,11 +47,13 @@ pub trait Noun: Send + Sync + 'static {
     const KEY: Option<&'static str> = None;
     /// The columns with the first day it holds and the first day it no longer does.
     const SPAN: Option<(&'static str, &'static str)> = None;
+    /// Its fields: what a caller may give, each with its form.
+    const FIELDS: &'static [Field<Self::Record>];
     /// What it looks like in a spreadsheet.
     const SHEET: Option<&'static Sheet> = None;
 
-    /// Brings every field into its one form and says what is wrong.
-    fn check(record: &mut Self::Record, check: &mut Check);
+    /// What has to be right beyond its fields, which have their one form by then.
+    fn check(_record: &mut Self::Record, _check: &mut Check) {}
     /// What can be looked up, computed from the record alone. `blind` stands for the sealed identity number.
     fn index(record: &Self::Record, blind: Option<&str>) -> Index;
     /// Takes the identity number out of the message, to be sealed.

@@ -190,6 +190,7 @@ impl Shown {
             Cell::Text | Cell::Code => Value::text(text()),
             Cell::Day | Cell::LastDay => parse_day(&text()).map_or_else(|| Value::text(text()), Value::Day),
             Cell::Texts => Value::text(text::joined(all().iter().filter_map(Field::as_str))),
+            Cell::Count => Value::text(value.as_u32().map(|count| count.to_string()).unwrap_or_default()),
             Cell::Choice(choices) => Value::text(chosen(&value, choices, &field)),
             Cell::Choices(choices) => {
                 let chosen: Vec<String> = all().iter().map(|value| chosen(value, choices, &field)).collect();

@@ -139,6 +139,7 @@ fn read_cell(value: &Value, column: &Column, field: &FieldDescriptor, place: &st
         Cell::Day | Cell::LastDay | Cell::Text => Field::String(text),
         Cell::Code | Cell::Secret => Field::String(text::code(&text)),
         Cell::Texts => Field::List(text::several(&text).into_iter().map(Field::String).collect()),
+        Cell::Count => Field::U32(count(&text)?),
         Cell::Choice(choices) => choice(&text, choices, field)?,
         Cell::Choices(choices) => {
             let chosen = text::several(&text).into_iter().map(|text| choice(&text, choices, field));
@@ -148,6 +149,12 @@ fn read_cell(value: &Value, column: &Column, field: &FieldDescriptor, place: &st
         Cell::Placed { kind, .. } => Field::String(lookup(&text, kind, Some(place))),
     };
     Ok(Some(read))
+}
+
+/// A whole number, with or without marks between its thousands.
+fn count(text: &str) -> Result<u32, Wrong> {
+    let digits = text::code(text).replace([',', '，'], "");
+    digits.parse().map_err(|_| (Reason::Malformed, "a whole number | 整数".to_owned()))
 }
 
 fn rounded() -> Wrong {

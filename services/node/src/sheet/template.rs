@@ -117,6 +117,7 @@ fn form_of(column: &Column) -> String {
         Cell::Day => "日期，如 2023-05-01、2023/5/1、2023年5月1日；只填年月则为该月第一天".to_owned(),
         Cell::LastDay => "日期，如 2023-05-01；只填年月则为该月最后一天".to_owned(),
         Cell::Texts => "可填多项，以；分隔".to_owned(),
+        Cell::Count => "整数".to_owned(),
         Cell::Choice(choices) => format!("下列之一：{}", texts(choices)),
         Cell::Choices(choices) => format!("可填多项，以；分隔：{}", texts(choices)),
         Cell::Reference { .. } => "已登记的对象的代码或号码，文本格式".to_owned(),

@@ -1,10 +1,12 @@
 //! Agencies (社会工作服务机构): organisations with a unified social credit code (GB 32100).
 
 use qianshou_kernel::{
-    kind::{Check, Days, Index, Noun},
-    sheet::{Cell, Choice, Column, Sheet},
+    error::Reason,
+    kind::{Check, Days, Field, Index, Noun, columns},
+    sheet::{Choice, Sheet},
 };
 use qianshou_proto::registry::v1::{Agency, AgencyType};
+use time::Date;
 
 use super::identifier;
 
@@ -17,30 +19,35 @@ static TYPES: [Choice; 6] = [
     Choice::new("OTHER", "其他", &["其它"]),
 ];
 
-static SHEET: Sheet = Sheet {
-    title: "社会工作服务机构",
-    columns: &[
-        Column::new("name", "机构名称", Cell::Text)
-            .or(&["单位名称", "名称", "社工机构名称", "机构全称"])
-            .fills("display_name")
-            .required()
-            .example("银川市塞上社会工作服务中心"),
-        Column::new("uscc", "统一社会信用代码", Cell::Code)
-            .or(&["信用代码", "统一信用代码", "社会信用代码", "机构信用代码", "机构代码"])
-            .required()
-            .key()
-            .example("91350100M000100Y43"),
-        Column::new("type", "机构类型", Cell::Choice(&TYPES))
-            .or(&["单位类型", "类型", "机构性质", "单位性质"])
-            .example("社会服务机构"),
-        super::place("640104"),
-        Column::new("founded_on", "成立日期", Cell::Day)
-            .or(&["成立时间", "登记日期", "注册日期"])
-            .example("2018-03-01"),
-        Column::new("closed_on", "注销日期", Cell::Day).or(&["注销时间", "撤销日期"]),
-        Column::new("fields", "业务领域", Cell::Texts).or(&["服务领域", "业务范围"]).example("儿童福利；老年服务"),
-    ],
-};
+type F = Field<Agency>;
+static FIELDS: [F; 7] = [
+    F::text("name", "机构名称", |agency| &mut agency.display_name)
+        .or(&["单位名称", "名称", "社工机构名称", "机构全称"])
+        .fills("display_name")
+        .required()
+        .example("银川市塞上社会工作服务中心"),
+    F::code("uscc", "统一社会信用代码", |agency| &mut agency.uscc, code)
+        .or(&["信用代码", "统一信用代码", "社会信用代码", "机构信用代码", "机构代码"])
+        .required()
+        .key()
+        .example("91350100M000100Y43"),
+    F::choice::<AgencyType>("type", "机构类型", |agency| &mut agency.r#type, &TYPES)
+        .or(&["单位类型", "类型", "机构性质", "单位性质"])
+        .example("社会服务机构"),
+    super::place::<Agency>(|agency| &mut agency.division, "640104"),
+    F::day("founded_on", "成立日期", |agency| &mut agency.founded_on, Days::Past)
+        .or(&["成立时间", "登记日期", "注册日期"])
+        .example("2018-03-01"),
+    F::day("closed_on", "注销日期", |agency| &mut agency.closed_on, Days::Past).or(&["注销时间", "撤销日期"]),
+    F::texts("fields", "业务领域", |agency| &mut agency.fields)
+        .or(&["服务领域", "业务范围"])
+        .example("儿童福利；老年服务"),
+];
+static SHEET: Sheet = Sheet::new("社会工作服务机构", &columns(&FIELDS));
+
+fn code(text: &str, _today: Date) -> Result<String, (Reason, String)> {
+    identifier::uscc(text).map(|code| code.as_str().to_owned()).map_err(Into::into)
+}
 
 /// The noun.
 pub struct Agencies;
@@ -50,24 +57,12 @@ impl Noun for Agencies {
 
     const COLLECTION: &'static str = "agencies";
     const TABLE: &'static str = "registry_agencies";
+    const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
     const KEY: Option<&'static str> = Some("uscc");
 
     fn check(agency: &mut Agency, check: &mut Check) {
-        check.required_text("display_name", &mut agency.display_name);
-        check.required("uscc", &agency.uscc);
-        check.form(
-            "uscc",
-            &mut agency.uscc,
-            |text| identifier::uscc(text).map_err(Into::into),
-            |code| code.as_str().to_owned(),
-        );
-        check.choice::<AgencyType>("type", &mut agency.r#type);
-        super::division(check, "division", &mut agency.division);
-        let founded = check.day("founded_on", &mut agency.founded_on, Days::Past);
-        let closed = check.day("closed_on", &mut agency.closed_on, Days::Past);
-        check.in_order("closed_on", closed, "founded_on", founded);
-        check.texts("fields", &mut agency.fields);
+        check.in_order(("closed_on", &agency.closed_on), ("founded_on", &agency.founded_on));
     }
 
     fn index(agency: &Agency, _blind: Option<&str>) -> Index {

@@ -4,32 +4,41 @@
 use qianshou_kernel::{
     error::Reason,
     id::Area,
-    kind::{Check, Days, Index, Noun},
-    sheet::{Cell, Column, Sheet},
+    kind::{Check, Days, Field, Index, Noun, columns},
+    sheet::Sheet,
 };
 use qianshou_proto::registry::v1::Division;
+use time::Date;
 
+type F = Field<Division>;
 /// Also the interval format of public lists: `code,name,first_snapshot,gone_by_snapshot`.
-static SHEET: Sheet = Sheet {
-    title: "行政区划",
-    columns: &[
-        Column::new("code", "区划代码", Cell::Code)
-            .or(&["行政区划代码", "统计用区划代码", "代码"])
-            .required()
-            .key()
-            .example("640104012"),
-        Column::new("name", "名称", Cell::Text)
-            .or(&["区划名称", "行政区划名称", "单位名称"])
-            .fills("display_name")
-            .required()
-            .example("星河街街道"),
-        Column::new("valid_from", "生效日期", Cell::Day)
-            .or(&["first_snapshot", "启用日期", "起始日期"])
-            .key()
-            .example("2022-10-31"),
-        Column::new("valid_to", "失效日期", Cell::Day).or(&["gone_by_snapshot", "停用日期", "终止日期"]),
-    ],
-};
+static FIELDS: [F; 4] = [
+    F::code("code", "区划代码", |division| &mut division.code, as_listed)
+        .or(&["行政区划代码", "统计用区划代码", "代码"])
+        .required()
+        .key()
+        .example("640104012"),
+    F::text("name", "名称", |division| &mut division.display_name)
+        .or(&["区划名称", "行政区划名称", "单位名称"])
+        .fills("display_name")
+        .required()
+        .example("星河街街道"),
+    F::day("valid_from", "生效日期", |division| &mut division.valid_from, Days::Any)
+        .or(&["first_snapshot", "启用日期", "起始日期"])
+        .key()
+        .example("2022-10-31"),
+    F::day("valid_to", "失效日期", |division| &mut division.valid_to, Days::Any).or(&[
+        "gone_by_snapshot",
+        "停用日期",
+        "终止日期",
+    ]),
+];
+static SHEET: Sheet = Sheet::new("行政区划", &columns(&FIELDS));
+
+/// Kept as listed: 441900 is a county-level code beside 4419, though both are one area.
+fn as_listed(text: &str, _today: Date) -> Result<String, (Reason, String)> {
+    Area::parse(text).map(|_| text.to_owned()).ok_or((Reason::Malformed, "2, 4, 6, 9, 12 digits".into()))
+}
 
 /// The noun.
 pub struct Divisions;
@@ -42,19 +51,13 @@ impl Noun for Divisions {
     const COLUMNS: &'static [&'static str] = &["valid_from", "valid_to"];
     const SPAN: Option<(&'static str, &'static str)> = Some(("valid_from", "valid_to"));
     const HOME: Option<&'static str> = Some(Area::NATION);
+    const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
 
     fn check(division: &mut Division, check: &mut Check) {
-        // Kept as listed: 441900 is a county-level code beside 4419, though both are one area.
-        let form = |text: &str| {
-            Area::parse(text).map(|_| text.to_owned()).ok_or((Reason::Malformed, "2, 4, 6, 9, 12 digits".into()))
-        };
-        check.required("code", &division.code);
-        check.form("code", &mut division.code, form, String::clone);
-        check.required_text("display_name", &mut division.display_name);
-        let from = check.day("valid_from", &mut division.valid_from, Days::Any);
-        let to = check.day("valid_to", &mut division.valid_to, Days::Any);
-        if to.is_some() && to <= from {
+        let Division { valid_from, valid_to, .. } = division;
+        check.in_order(("valid_to", valid_to), ("valid_from", valid_from));
+        if valid_to.is_some() && valid_to == valid_from {
             check.refuse("valid_to", Reason::OutOfOrder, "valid_from");
         }
     }

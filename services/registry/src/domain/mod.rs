@@ -10,9 +10,7 @@ pub mod worker;
 pub use self::{agency::Agencies, certificate::Certificates, division::Divisions, station::Stations, worker::Workers};
 use qianshou_kernel::{
     error::Reason,
-    id::Area,
-    kind::{Check, Kind},
-    sheet::{Cell, Column},
+    kind::{Field, Kind},
 };
 
 /// Every kind of this house.
@@ -27,21 +25,12 @@ pub const KINDS: [Kind; 5] = [
 /// Other headers over citizen numbers.
 const ID_NUMBER: [&str; 6] = ["身份证号", "身份证号码", "身份证", "证件号", "居民身份证号", "公民身份号码"];
 
-/// The column of the division that a record belongs to.
-const fn place(example: &'static str) -> Column {
-    Column::new("division", "所在地区划代码", Cell::Code)
+/// The division that a record belongs to.
+const fn place<R>(at: fn(&mut R) -> &mut Option<String>, example: &'static str) -> Field<R> {
+    Field::division("division", "所在地区划代码", at)
         .or(&["区划代码", "行政区划代码", "所在地行政区划代码", "所在地区", "所在地区代码", "地区代码"])
         .required()
         .example(example)
-}
-
-/// A division's code in its shortest form; whether it exists is asked of the list.
-fn division(check: &mut Check, field: &str, code: &mut Option<String>) -> Option<Area> {
-    check.required(field, code);
-    let parse = |text: &str| {
-        Area::parse(text).ok_or((Reason::Malformed, "2, 4, 6, 9 or 12 digits | 2、4、6、9 或 12 位数字".to_owned()))
-    };
-    check.form(field, code, parse, |area| area.as_str().to_owned())
 }
 
 /// What an identifier's fault is called in a refusal.

@@ -3,8 +3,9 @@
 use super::agency::Agencies;
 use qianshou_kernel::{
     error::Reason,
-    kind::{Check, Days, Index, Noun},
-    sheet::{Cell, Choice, Column, Sheet},
+    id::Area,
+    kind::{Check, Days, Field, Index, Noun, columns},
+    sheet::{Choice, Sheet},
 };
 use qianshou_proto::registry::v1::{SixHave, Station, StationOrigin, StationStatus, StationType};
 
@@ -35,40 +36,50 @@ static SIX_HAVES: [Choice; 6] = [
     Choice::new("RULES", "规章制度", &["有规章制度", "制度", "有制度"]),
 ];
 
-static SHEET: Sheet = Sheet {
-    title: "社工站",
-    columns: &[
-        Column::new("name", "站点名称", Cell::Text)
-            .or(&["社工站名称", "名称", "站点"])
-            .fills("display_name")
-            .required()
-            .key()
-            .example("兴庆区掌政镇社工站"),
-        Column::new("type", "站点类型", Cell::Choice(&TYPES))
-            .or(&["类型", "级别", "站点级别", "社工站类型"])
-            .required()
-            .key()
-            .example("乡镇街道社工站"),
-        super::place("640104100").key(),
-        Column::new("status", "状态", Cell::Choice(&STATUSES)).or(&["运行状态", "站点状态"]).example("运行"),
-        Column::new("opened_on", "启用日期", Cell::Day)
-            .or(&["启用时间", "建成日期", "建成时间", "成立日期"])
-            .example("2021-06-01"),
-        Column::new("closed_on", "关闭日期", Cell::Day).or(&["关闭时间", "停用日期"]),
-        Column::new("operator_uscc", "运营机构统一社会信用代码", Cell::Reference { kind: "agencies", field: "uscc" })
-            .or(&["运营机构信用代码", "承接机构统一社会信用代码", "承接机构信用代码", "统一社会信用代码", "信用代码"])
-            .fills("operator")
-            .example("91350100M000100Y43"),
-        Column::new("origin", "建站方式", Cell::Choice(&ORIGINS)).or(&["建设方式"]).example("新建"),
-        Column::new("languages", "服务语言", Cell::Texts).or(&["语言", "服务语种"]).example("zh"),
-        Column::new("brand", "品牌", Cell::Text).or(&["品牌名称", "服务品牌"]),
-        Column::new("six_haves", "六有", Cell::Choices(&SIX_HAVES))
-            .or(&["六有情况", "六有达标"])
-            .example("场地；设备；人员"),
-        Column::new("demonstration_level", "示范等级", Cell::Text).or(&["示范级别", "示范站等级"]),
-        Column::new("demonstration_batch", "示范批次", Cell::Text).or(&["示范站批次"]),
-    ],
-};
+type F = Field<Station>;
+static FIELDS: [F; 13] = [
+    F::text("name", "站点名称", |station| &mut station.display_name)
+        .or(&["社工站名称", "名称", "站点"])
+        .fills("display_name")
+        .required()
+        .key()
+        .example("兴庆区掌政镇社工站"),
+    F::choice::<StationType>("type", "站点类型", |station| &mut station.r#type, &TYPES)
+        .or(&["类型", "级别", "站点级别", "社工站类型"])
+        .required()
+        .key()
+        .example("乡镇街道社工站"),
+    super::place::<Station>(|station| &mut station.division, "640104100").key(),
+    F::choice::<StationStatus>("status", "状态", |station| &mut station.status, &STATUSES)
+        .or(&["运行状态", "站点状态"])
+        .example("运行"),
+    F::day("opened_on", "启用日期", |station| &mut station.opened_on, Days::Any)
+        .or(&["启用时间", "建成日期", "建成时间", "成立日期"])
+        .example("2021-06-01"),
+    F::day("closed_on", "关闭日期", |station| &mut station.closed_on, Days::Past).or(&["关闭时间", "停用日期"]),
+    F::reference(
+        "operator_uscc",
+        "运营机构统一社会信用代码",
+        |station| &mut station.operator,
+        Agencies::COLLECTION,
+        "uscc",
+    )
+    .or(&["运营机构信用代码", "承接机构统一社会信用代码", "承接机构信用代码", "统一社会信用代码", "信用代码"])
+    .fills("operator")
+    .example("91350100M000100Y43"),
+    F::choice::<StationOrigin>("origin", "建站方式", |station| &mut station.origin, &ORIGINS)
+        .or(&["建设方式"])
+        .example("新建"),
+    F::texts("languages", "服务语言", |station| &mut station.languages).or(&["语言", "服务语种"]).example("zh"),
+    F::text("brand", "品牌", |station| &mut station.brand).or(&["品牌名称", "服务品牌"]),
+    F::choices::<SixHave>("six_haves", "六有", |station| &mut station.six_haves, &SIX_HAVES)
+        .or(&["六有情况", "六有达标"])
+        .example("场地；设备；人员"),
+    F::text("demonstration_level", "示范等级", |station| &mut station.demonstration_level)
+        .or(&["示范级别", "示范站等级"]),
+    F::text("demonstration_batch", "示范批次", |station| &mut station.demonstration_batch).or(&["示范站批次"]),
+];
+static SHEET: Sheet = Sheet::new("社工站", &columns(&FIELDS));
 
 /// The noun.
 pub struct Stations;
@@ -78,31 +89,20 @@ impl Noun for Stations {
 
     const COLLECTION: &'static str = "stations";
     const TABLE: &'static str = "registry_stations";
+    const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
 
     fn check(station: &mut Station, check: &mut Check) {
-        check.required_text("display_name", &mut station.display_name);
-        check.choice::<StationType>("type", &mut station.r#type);
-        check.required("type", &station.r#type);
-        check.choice::<StationStatus>("status", &mut station.status);
         station.status.get_or_insert(StationStatus::Operating.into());
-        check.choice::<StationOrigin>("origin", &mut station.origin);
-        let place = super::division(check, "division", &mut station.division);
         let least = digits_of(station.r#type());
-        if place.is_some_and(|place| place.as_str().len() < least) {
+        if station.division.as_deref().and_then(Area::parse).is_some_and(|place| place.as_str().len() < least) {
             check.refuse("division", Reason::Malformed, format!("at least {least} digits | 至少 {least} 位"));
         }
         // What is planned may lie ahead; what operates has opened.
-        let planned = matches!(station.status(), StationStatus::Planned | StationStatus::Building);
-        let opened = check.day("opened_on", &mut station.opened_on, if planned { Days::Any } else { Days::Past });
-        let closed = check.day("closed_on", &mut station.closed_on, Days::Past);
-        check.in_order("closed_on", closed, "opened_on", opened);
-        check.reference("operator", &mut station.operator, Agencies::COLLECTION);
-        check.texts("languages", &mut station.languages);
-        check.text("brand", &mut station.brand);
-        check.choices::<SixHave>("six_haves", &mut station.six_haves);
-        check.text("demonstration_level", &mut station.demonstration_level);
-        check.text("demonstration_batch", &mut station.demonstration_batch);
+        if !matches!(station.status(), StationStatus::Planned | StationStatus::Building) {
+            check.past("opened_on", &station.opened_on);
+        }
+        check.in_order(("closed_on", &station.closed_on), ("opened_on", &station.opened_on));
         check.text("ref", &mut station.r#ref);
     }
 

@@ -2,10 +2,12 @@
 //! key by its blind index; elsewhere the person is a pseudonym.
 
 use qianshou_kernel::{
-    kind::{Check, Days, Index, Noun},
-    sheet::{Cell, Choice, Column, Sheet},
+    error::Reason,
+    kind::{Check, Days, Field, Index, Noun, columns},
+    sheet::{Choice, Sheet},
 };
 use qianshou_proto::registry::v1::{Assignment, Sector, Worker};
+use time::Date;
 
 use super::{agency::Agencies, identifier, station::Stations};
 
@@ -22,31 +24,52 @@ static ASSIGNMENTS: [Choice; 3] = [
     Choice::new("PART_TIME", "兼职", &["兼职人员"]),
 ];
 
-static SHEET: Sheet = Sheet {
-    title: "社会工作专业人才",
-    columns: &[
-        Column::new("name", "姓名", Cell::Text).or(&["人员姓名"]).fills("full_name").required().example("张三"),
-        Column::new("id_number", "证件号码", Cell::Secret)
-            .or(&super::ID_NUMBER)
-            .required()
-            .key()
-            .example("11010519491231002X"),
-        super::place("640104"),
-        Column::new("employer_uscc", "用人单位统一社会信用代码", Cell::Reference { kind: "agencies", field: "uscc" })
-            .or(&["用人单位信用代码", "单位统一社会信用代码", "单位信用代码", "统一社会信用代码", "信用代码"])
-            .fills("employer")
-            .example("91350100M000100Y43"),
-        Column::new("sector", "单位类别", Cell::Choice(&SECTORS)).or(&["单位性质", "单位类型"]).example("社工机构"),
-        Column::new("post_category", "岗位类别", Cell::Text).or(&["岗位", "岗位类型"]).example("社会工作"),
-        Column::new("station", "服务站点", Cell::Placed { kind: "stations", field: "display_name" })
-            .or(&["所在站点", "社工站", "服务社工站"])
-            .example("兴庆区掌政镇社工站"),
-        Column::new("assignment", "人员性质", Cell::Choice(&ASSIGNMENTS)).or(&["人员类别", "人员类型"]).example("专业"),
-        Column::new("languages", "服务语言", Cell::Texts).or(&["语言", "服务语种"]).example("zh"),
-        Column::new("since", "入职日期", Cell::Day).or(&["入职时间", "上岗日期", "从业日期"]).example("2019-07-01"),
-        Column::new("until", "离职日期", Cell::Day).or(&["离职时间", "离岗日期"]),
-    ],
-};
+type F = Field<Worker>;
+static FIELDS: [F; 11] = [
+    F::text("name", "姓名", |worker| &mut worker.full_name)
+        .or(&["人员姓名"])
+        .fills("full_name")
+        .required()
+        .example("张三"),
+    F::secret("id_number", "证件号码", |worker| &mut worker.id_number, number)
+        .or(&super::ID_NUMBER)
+        .required()
+        .key()
+        .example("11010519491231002X"),
+    super::place::<Worker>(|worker| &mut worker.division, "640104"),
+    F::reference(
+        "employer_uscc",
+        "用人单位统一社会信用代码",
+        |worker| &mut worker.employer,
+        Agencies::COLLECTION,
+        "uscc",
+    )
+    .or(&["用人单位信用代码", "单位统一社会信用代码", "单位信用代码", "统一社会信用代码", "信用代码"])
+    .fills("employer")
+    .example("91350100M000100Y43"),
+    F::choice::<Sector>("sector", "单位类别", |worker| &mut worker.sector, &SECTORS)
+        .or(&["单位性质", "单位类型"])
+        .example("社工机构"),
+    F::text("post_category", "岗位类别", |worker| &mut worker.post_category)
+        .or(&["岗位", "岗位类型"])
+        .example("社会工作"),
+    F::placed("station", "服务站点", |worker| &mut worker.station, Stations::COLLECTION, "display_name")
+        .or(&["所在站点", "社工站", "服务社工站"])
+        .example("兴庆区掌政镇社工站"),
+    F::choice::<Assignment>("assignment", "人员性质", |worker| &mut worker.assignment, &ASSIGNMENTS)
+        .or(&["人员类别", "人员类型"])
+        .example("专业"),
+    F::texts("languages", "服务语言", |worker| &mut worker.languages).or(&["语言", "服务语种"]).example("zh"),
+    F::day("since", "入职日期", |worker| &mut worker.since, Days::Past)
+        .or(&["入职时间", "上岗日期", "从业日期"])
+        .example("2019-07-01"),
+    F::day("until", "离职日期", |worker| &mut worker.until, Days::Any).or(&["离职时间", "离岗日期"]),
+];
+static SHEET: Sheet = Sheet::new("社会工作专业人才", &columns(&FIELDS));
+
+fn number(text: &str, today: Date) -> Result<String, (Reason, String)> {
+    identifier::citizen_number(text, today).map(|number| number.as_str().to_owned()).map_err(Into::into)
+}
 
 /// The noun.
 pub struct Workers;
@@ -56,26 +79,13 @@ impl Noun for Workers {
 
     const COLLECTION: &'static str = "workers";
     const TABLE: &'static str = "registry_workers";
+    const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
     const PERSON: Option<u32> = Some(14);
     const KEY: Option<&'static str> = Some("id_number");
 
     fn check(worker: &mut Worker, check: &mut Check) {
-        let today = check.today;
-        check.required_text("full_name", &mut worker.full_name);
-        check.required("id_number", &worker.id_number);
-        let parse = |text: &str| identifier::citizen_number(text, today).map_err(Into::into);
-        check.form("id_number", &mut worker.id_number, parse, |number| number.as_str().to_owned());
-        super::division(check, "division", &mut worker.division);
-        check.reference("employer", &mut worker.employer, Agencies::COLLECTION);
-        check.choice::<Sector>("sector", &mut worker.sector);
-        check.text("post_category", &mut worker.post_category);
-        check.reference("station", &mut worker.station, Stations::COLLECTION);
-        check.choice::<Assignment>("assignment", &mut worker.assignment);
-        check.texts("languages", &mut worker.languages);
-        let since = check.day("since", &mut worker.since, Days::Past);
-        let until = check.day("until", &mut worker.until, Days::Any);
-        check.in_order("until", until, "since", since);
+        check.in_order(("until", &worker.until), ("since", &worker.since));
         // A pseudonym is written by the exchange, on the way out.
         worker.person = None;
     }

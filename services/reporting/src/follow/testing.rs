@@ -8,7 +8,7 @@ use qianshou_kernel::{
     db::{Db, Migration},
     follow::step,
     id::Name,
-    kind::{Check, Index, Kind, Kinds, Noun},
+    kind::{Field, Index, Kind, Kinds, Noun},
     ledger::{self, Command, Content, End, Ledger, Limits, Version, Write},
 };
 use qianshou_proto::{
@@ -30,7 +30,7 @@ macro_rules! nouns {
                 const COLLECTION: &'static str = $collection;
                 const TABLE: &'static str = "reporting_test_index";
 
-                fn check(_: &mut $record, _: &mut Check) {}
+                const FIELDS: &'static [Field<$record>] = &[];
 
                 fn index(_: &$record, _: Option<&str>) -> Index {
                     Index::default()
