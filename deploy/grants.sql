@@ -27,7 +27,9 @@ GRANT INSERT, UPDATE ON records TO qianshou_registry, qianshou_exchange;
 GRANT SELECT, INSERT, UPDATE, DELETE ON claims TO qianshou_registry, qianshou_exchange;
 GRANT SELECT, INSERT, DELETE ON links TO qianshou_registry, qianshou_exchange;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-    registry_divisions, registry_agencies, registry_stations, registry_workers, registry_certificates
+    registry_divisions, registry_agencies, registry_stations, registry_workers, registry_certificates,
+    registry_posts, registry_employments, registry_systems, registry_incubations, registry_templates,
+    registry_assessments, registry_recognitions, registry_documents, registry_tags
     TO qianshou_registry, qianshou_exchange;
 
 -- The registry: first answers to request ids, forgotten after [ledger] request_keep_days.

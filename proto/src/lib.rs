@@ -18,7 +18,7 @@ pub mod common {
     }
 }
 
-/// The register: divisions, agencies, stations, workers, certificates.
+/// The register: divisions; agencies, stations, workers and what is said of them; standards, documents, tags.
 pub mod registry {
     /// Version 1, frozen by `buf breaking`.
     pub mod v1 {
@@ -89,5 +89,5 @@ macro_rules! resources {
     )+)+};
 }
 resources! {
-    registry: Division Agency Station Worker Certificate;
+    registry: Division Agency Station Worker Certificate Post Employment System Incubation Template Assessment Recognition Document Tag;
 }

@@ -134,4 +134,13 @@ nouns! {
     Station station Stations stations;
     Worker worker Workers workers;
     Certificate certificate Certificates certificates;
+    Post post Posts posts;
+    Employment employment Employments employments;
+    System system Systems systems;
+    Incubation incubation Incubations incubations;
+    Template template Templates templates;
+    Assessment assessment Assessments assessments;
+    Recognition recognition Recognitions recognitions;
+    Document document Documents documents;
+    Tag tag Tags tags;
 }

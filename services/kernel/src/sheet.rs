@@ -57,6 +57,8 @@ pub enum Cell {
     Texts,
     /// A whole number.
     Count,
+    /// Yes or no.
+    Flag,
     /// One of a closed list.
     Choice(&'static [Choice]),
     /// Several of a closed list, between `；`.
@@ -68,14 +70,21 @@ pub enum Cell {
         /// The field of its message that holds its natural key.
         field: &'static str,
     },
-    /// Another record by its title, at or below the division of this row.
+    /// Another record by its title, at or below a division.
     Placed {
         /// Its collection.
         kind: &'static str,
         /// The field of its message that holds its title.
         field: &'static str,
+        /// Digits of the row's division that say where it is looked for.
+        digits: usize,
     },
+    /// Several messages, between `；`, each with these parts in their order, between `｜`.
+    Parts(&'static [Column]),
 }
+
+/// Digits of the longest code of a division.
+pub const ALL_DIGITS: usize = 12;
 
 /// One value of a closed list.
 #[derive(Clone, Copy, Debug)]

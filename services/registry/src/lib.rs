@@ -1,4 +1,5 @@
-//! The registry: divisions, agencies, stations, workers and certificates of one province.
+//! The registry of one province: its divisions with their tags; its agencies, stations, workers, certificates and posts; how these
+//! are employed, incubated, assessed and recognised; the standards and documents by which that is done.
 //!
 //! It never counts and never speaks to a peer. One request: the caller is known → [`rpc`] hands the message to a verb of
 //! the kernel → the noun's rules in [`domain`] → the ledger, in one commit with the index → the answer.
@@ -14,6 +15,7 @@ use qianshou_proto::registry::v1::registry_service_server::RegistryServiceServer
 pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "registry", version: 1, sql: include_str!("migrations/1_registry.sql") },
     Migration { house: "registry", version: 2, sql: include_str!("migrations/2_by_title.sql") },
+    Migration { house: "registry", version: 3, sql: include_str!("migrations/3_nouns.sql") },
 ];
 
 /// The house.

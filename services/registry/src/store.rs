@@ -26,7 +26,8 @@ const TOWNSHIP_DIGITS: usize = 9;
 impl Areas for List {
     fn unknown<'a>(&'a self, codes: &'a [String]) -> BoxFuture<'a, Result<BTreeSet<String>>> {
         Box::pin(async move {
-            let mut unknown: BTreeSet<String> = codes.iter().cloned().collect();
+            // The nation is in no list of its parts.
+            let mut unknown: BTreeSet<String> = codes.iter().filter(|code| *code != Area::NATION).cloned().collect();
             for code in self.listed(codes).await? {
                 unknown.remove(&code);
             }

@@ -24,6 +24,8 @@ pub struct Check {
     /// References by key that have to be looked up.
     pub(crate) lookups: BTreeSet<String>,
     text_max_chars: usize,
+    /// What the names of fields begin with, within a part of the record: `stages[2].`
+    part: String,
 }
 
 /// Which days a field takes.
@@ -37,7 +39,7 @@ pub enum Days {
 
 impl Check {
     pub(crate) fn new(today: Date, text_max_chars: usize) -> Self {
-        Self { violations: vec![], today, known: None, lookups: BTreeSet::new(), text_max_chars }
+        Self { violations: vec![], today, known: None, lookups: BTreeSet::new(), text_max_chars, part: String::new() }
     }
 
     /// The same check once the references by key have been looked up.
@@ -47,7 +49,14 @@ impl Check {
 
     /// Says that something is wrong.
     pub fn refuse(&mut self, field: &str, reason: Reason, detail: impl std::fmt::Display) {
-        self.violations.push(Violation::new(field, reason, detail));
+        self.violations.push(Violation::new(format!("{}{field}", self.part), reason, detail));
+    }
+
+    /// Checks a part of the record, whose fields are called by its path.
+    pub(super) fn within(&mut self, part: String, check: impl FnOnce(&mut Self)) {
+        let whole = std::mem::replace(&mut self.part, part);
+        check(self);
+        self.part = whole;
     }
 
     /// Says so unless the field is there.

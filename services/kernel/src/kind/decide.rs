@@ -242,7 +242,9 @@ impl Verbs {
         let payload = |name: &str| -> Option<Bytes> { referred.get(name)?.payload().cloned() };
         for draft in drafts {
             if draft.violations.is_empty() {
-                N::settle(&mut draft.noun, &payload);
+                let mut check = self.fresh_check();
+                N::settle(&mut draft.noun, &payload, &mut check);
+                draft.violations = check.violations;
                 draft.index = N::index(&draft.noun, draft.blind.as_deref());
             }
         }

@@ -1,13 +1,15 @@
 //! A field of a noun, told once: what it is called in a message and in a sheet, what form it has, whether it must be there. The
 //! check, the sheet and the template all read it.
 
+use std::ops::RangeInclusive;
+
 use time::Date;
 
 use super::{Check, Days};
 use crate::{
     error::Reason,
     id::Area,
-    sheet::{Cell, Choice, Column},
+    sheet::{ALL_DIGITS, Cell, Choice, Column},
 };
 
 /// One field of the record `R`.
@@ -28,7 +30,9 @@ enum At<R: 'static> {
     Texts(fn(&mut R) -> &mut Vec<String>),
     Choice(fn(&mut R) -> &mut Option<i32>, fn(i32) -> bool),
     Choices(fn(&mut R) -> &mut Vec<i32>, fn(i32) -> bool),
-    Count(fn(&mut R) -> &mut Option<u32>),
+    Count(fn(&mut R) -> &mut Option<u32>, u32, u32),
+    Flag(fn(&mut R) -> &mut Option<bool>),
+    Parts(&'static dyn Several<R>),
 }
 
 /// Brings a text into its one form. It is given today.
@@ -97,7 +101,18 @@ impl<R> Field<R> {
         kind: &'static str,
         title: &'static str,
     ) -> Self {
-        Self { column: Column::new(field, header, Cell::Placed { kind, field: title }), at: At::Reference(at, kind) }
+        let cell = Cell::Placed { kind, field: title, digits: ALL_DIGITS };
+        Self { column: Column::new(field, header, cell), at: At::Reference(at, kind) }
+    }
+
+    /// Where a row's title is looked for: not in its own division, but in the one of so many digits around it.
+    #[must_use]
+    pub const fn within(self, digits: usize) -> Self {
+        let cell = match self.column.cell {
+            Cell::Placed { kind, field, .. } => Cell::Placed { kind, field, digits },
+            other => other,
+        };
+        Self { column: Column { cell, ..self.column }, at: self.at }
     }
 
     /// Several texts.
@@ -125,9 +140,29 @@ impl<R> Field<R> {
         Self { column: Column::new(field, header, Cell::Choices(choices)), at: At::Choices(at, is_one::<E>) }
     }
 
-    /// How many; zero is a value.
-    pub const fn count(field: &'static str, header: &'static str, at: fn(&mut R) -> &mut Option<u32>) -> Self {
-        Self { column: Column::new(field, header, Cell::Count), at: At::Count(at) }
+    /// How many, within a range; zero is a value.
+    pub const fn count(
+        field: &'static str,
+        header: &'static str,
+        at: fn(&mut R) -> &mut Option<u32>,
+        range: RangeInclusive<u32>,
+    ) -> Self {
+        Self { column: Column::new(field, header, Cell::Count), at: At::Count(at, *range.start(), *range.end()) }
+    }
+
+    /// Yes or no.
+    pub const fn flag(field: &'static str, header: &'static str, at: fn(&mut R) -> &mut Option<bool>) -> Self {
+        Self { column: Column::new(field, header, Cell::Flag), at: At::Flag(at) }
+    }
+
+    /// Several messages with fields of their own; `columns` are these.
+    pub const fn parts(
+        field: &'static str,
+        header: &'static str,
+        parts: &'static dyn Several<R>,
+        columns: &'static [Column],
+    ) -> Self {
+        Self { column: Column::new(field, header, Cell::Parts(columns)), at: At::Parts(parts) }
     }
 
     /// Other headers that offices write.
@@ -198,8 +233,43 @@ impl<R> Field<R> {
                 check.choices(field, at(record), is_one);
                 required(check, !at(record).is_empty());
             }
-            At::Count(at) => required(check, at(record).is_some()),
+            At::Count(at, least, most) => {
+                if at(record).is_some_and(|count| !(least..=most).contains(&count)) {
+                    check.refuse(field, Reason::Malformed, format!("{least}–{most}"));
+                }
+                required(check, at(record).is_some());
+            }
+            At::Flag(at) => required(check, at(record).is_some()),
+            At::Parts(parts) => required(check, parts.check(field, record, check) > 0),
         }
+    }
+}
+
+/// Messages of one kind within the record `R`.
+pub trait Several<R>: Sync {
+    /// Brings each into its one form; answers how many there are.
+    fn check(&self, field: &str, record: &mut R, check: &mut Check) -> usize;
+}
+
+/// Where the messages `E` are in the record `R`, and their fields.
+pub struct Parts<R: 'static, E: 'static> {
+    /// Where they are.
+    pub at: fn(&mut R) -> &mut Vec<E>,
+    /// Their fields.
+    pub fields: &'static [Field<E>],
+}
+
+impl<R, E> Several<R> for Parts<R, E> {
+    fn check(&self, field: &str, record: &mut R, check: &mut Check) -> usize {
+        const MOST: usize = 200;
+        let all = (self.at)(record);
+        if all.len() > MOST {
+            check.refuse(field, Reason::TooMany, MOST);
+        }
+        for (i, one) in all.iter_mut().take(MOST).enumerate() {
+            check.within(format!("{field}[{i}]."), |check| self.fields.iter().for_each(|part| part.check(one, check)));
+        }
+        all.len()
     }
 }
 

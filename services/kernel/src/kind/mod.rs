@@ -14,7 +14,7 @@ mod verbs;
 use std::{collections::BTreeMap, sync::LazyLock};
 
 pub use check::{Check, Days};
-pub use field::{Field, columns};
+pub use field::{Field, Parts, Several, columns};
 pub use list::{ListQuery, Listed};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
@@ -60,9 +60,13 @@ pub trait Noun: Send + Sync + 'static {
     fn take_secret(_record: &mut Self::Record) -> Option<String> {
         None
     }
-    /// Fills what follows from the records this one refers to; `referred` finds their payloads by name.
-    fn settle(_record: &mut Self::Record, _referred: &dyn Fn(&str) -> Option<bytes::Bytes>) {}
+    /// Fills what follows from the records this one refers to, and says what does not go with them; `referred` finds their
+    /// payloads by name.
+    fn settle(_record: &mut Self::Record, _referred: &Referred<'_>, _check: &mut Check) {}
 }
+
+/// Finds the payload of a record that is referred to, by its name.
+pub type Referred<'a> = dyn Fn(&str) -> Option<bytes::Bytes> + 'a;
 
 /// What can be looked up of one record.
 #[derive(Clone, Debug, Default, PartialEq)]

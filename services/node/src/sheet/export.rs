@@ -21,7 +21,7 @@ use super::{
     client::{Client, PAGE_RECORDS, text_of},
     kind,
     progress::Progress,
-    row::number_of,
+    row::{NO, YES, number_of},
     text,
     write::{Drawn, Look, Writer},
 };
@@ -138,8 +138,8 @@ impl Shown {
     fn reference(&self, at: usize, record: &DynamicMessage) -> Option<Reference> {
         let name = text_of(record, self.columns[at].path)?;
         let home = text_of(record, "name")?.parse::<Name>().ok()?.home().to_owned();
-        let placed = matches!(self.columns[at].cell, Cell::Placed { .. });
-        let place = text_of(record, "division").filter(|_| placed).unwrap_or_default();
+        let digits = if let Cell::Placed { digits, .. } = self.columns[at].cell { digits } else { 0 };
+        let place: String = text_of(record, "division").unwrap_or_default().chars().take(digits).collect();
         Some(Reference { column: at, home, place, name })
     }
 
@@ -178,28 +178,40 @@ impl Shown {
     }
 
     fn cell(&self, at: usize, column: &Column, record: &DynamicMessage) -> Value {
-        let Some(field) = record.descriptor().get_field_by_name(column.path) else { return Value::Empty };
-        if !record.has_field(&field) {
-            return Value::Empty;
+        let reference = self.targets.contains_key(&at).then(|| self.reference(at, record)).flatten();
+        let known = reference.and_then(|reference| self.known.get(&reference).cloned());
+        known.map_or_else(|| cell(column, record), Value::text)
+    }
+}
+
+/// A field as it stands in its cell; a reference by its name.
+fn cell(column: &Column, record: &DynamicMessage) -> Value {
+    let Some(field) = record.descriptor().get_field_by_name(column.path) else { return Value::Empty };
+    if !record.has_field(&field) {
+        return Value::Empty;
+    }
+    let value = record.get_field(&field);
+    let text = || value.as_str().unwrap_or_default().to_owned();
+    let all = || value.as_list().unwrap_or_default();
+    match column.cell {
+        Cell::Secret => Value::Empty,
+        Cell::Text | Cell::Code | Cell::Reference { .. } | Cell::Placed { .. } => Value::text(text()),
+        Cell::Day | Cell::LastDay => parse_day(&text()).map_or_else(|| Value::text(text()), Value::Day),
+        Cell::Texts => Value::text(text::joined(all().iter().filter_map(Field::as_str), text::BETWEEN)),
+        Cell::Count => Value::text(value.as_u32().map(|count| count.to_string()).unwrap_or_default()),
+        Cell::Flag => Value::text(if value.as_bool() == Some(true) { YES[0] } else { NO[0] }),
+        Cell::Choice(choices) => Value::text(chosen(&value, choices, &field)),
+        Cell::Choices(choices) => {
+            let chosen: Vec<String> = all().iter().map(|value| chosen(value, choices, &field)).collect();
+            Value::text(chosen.join("；"))
         }
-        let value = record.get_field(&field);
-        let text = || value.as_str().unwrap_or_default().to_owned();
-        let all = || value.as_list().unwrap_or_default();
-        match column.cell {
-            Cell::Secret => Value::Empty,
-            Cell::Text | Cell::Code => Value::text(text()),
-            Cell::Day | Cell::LastDay => parse_day(&text()).map_or_else(|| Value::text(text()), Value::Day),
-            Cell::Texts => Value::text(text::joined(all().iter().filter_map(Field::as_str))),
-            Cell::Count => Value::text(value.as_u32().map(|count| count.to_string()).unwrap_or_default()),
-            Cell::Choice(choices) => Value::text(chosen(&value, choices, &field)),
-            Cell::Choices(choices) => {
-                let chosen: Vec<String> = all().iter().map(|value| chosen(value, choices, &field)).collect();
-                Value::text(chosen.join("；"))
-            }
-            Cell::Reference { .. } | Cell::Placed { .. } => {
-                let known = self.reference(at, record).and_then(|reference| self.known.get(&reference).cloned());
-                Value::text(known.unwrap_or_else(text))
-            }
+        Cell::Parts(columns) => {
+            let parts = |one: &DynamicMessage| {
+                let parts: Vec<String> = columns.iter().map(|column| cell(column, one).shown()).collect();
+                text::joined(parts.iter().map(String::as_str), text::WITHIN)
+            };
+            let all: Vec<String> = all().iter().filter_map(Field::as_message).map(parts).collect();
+            Value::text(text::joined(all.iter().map(String::as_str), text::BETWEEN))
         }
     }
 }

@@ -59,8 +59,9 @@ impl Layout {
         }
     }
 
-    /// The header over a field of the message, as the file has it, and its cell.
+    /// The header over a field of the message, or over what holds it (`stages[2].on`), as the file has it, and its cell.
     pub(crate) fn of_path(&self, path: &str) -> Option<(usize, &str)> {
+        let path = path.split('[').next()?;
         let (at, _) = self.columns.iter().find(|(_, column)| column.path == path)?;
         Some((*at, self.headers.get(*at)?))
     }

@@ -113,7 +113,11 @@ fn of_file(file: &Path, reason: Reason, detail: impl std::fmt::Display) -> Error
 
 #[cfg(test)]
 mod tests {
-    use qianshou_kernel::{kind::descriptors, sheet::Cell};
+    use prost_reflect::MessageDescriptor;
+    use qianshou_kernel::{
+        kind::descriptors,
+        sheet::{Cell, Column},
+    };
 
     use super::*;
 
@@ -122,29 +126,32 @@ mod tests {
         for kind in KINDS {
             let Described { sheet, .. } = super::kind(kind.collection).unwrap();
             let message = descriptors().get_message_by_name(kind.message).unwrap();
-            let mut filled = vec!["name", "etag", "ref", "person"];
-            for column in sheet.columns {
-                let field = message.get_field_by_name(column.path).unwrap_or_else(|| panic!("{}", column.path));
-                filled.push(column.path);
-                let several = matches!(column.cell, Cell::Texts | Cell::Choices(_));
-                assert_eq!(field.is_list(), several, "{}", column.field);
-                if let Cell::Choice(choices) | Cell::Choices(choices) = column.cell {
+            // What an export did not hold, the next import would wipe out.
+            let mut known = vec!["name", "etag", "ref", "person"];
+            known.extend((kind.collection == "certificates").then_some("division"));
+            fits(&message, sheet.columns, &known);
+        }
+    }
+
+    fn fits(message: &MessageDescriptor, columns: &[Column], known: &[&str]) {
+        for column in columns {
+            let field = message.get_field_by_name(column.path).unwrap_or_else(|| panic!("{}", column.path));
+            let several = matches!(column.cell, Cell::Texts | Cell::Choices(_) | Cell::Parts(_));
+            assert_eq!(field.is_list(), several, "{}", column.field);
+            match column.cell {
+                Cell::Choice(choices) | Cell::Choices(choices) => {
                     for choice in choices {
                         assert!(row::number_of(&field, choice.name).is_some(), "{}", choice.name);
                     }
                     assert_eq!(field.kind().as_enum().unwrap().values().count(), choices.len() + 1);
                 }
+                Cell::Parts(columns) => fits(field.kind().as_message().unwrap(), columns, &[]),
+                _ => {}
             }
-            // What an export did not hold, the next import would wipe out.
-            for field in message.fields() {
-                let follows = kind.collection == "certificates" && field.name() == "division";
-                assert!(
-                    follows || filled.contains(&field.name()),
-                    "{} has no column for {}",
-                    kind.collection,
-                    field.name()
-                );
-            }
+        }
+        for field in message.fields() {
+            let filled = known.contains(&field.name()) || columns.iter().any(|column| column.path == field.name());
+            assert!(filled, "{} has no column for {}", message.name(), field.name());
         }
     }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use qianshou_kernel::{
     error::{Reason, Result, Violation},
-    sheet::Sheet,
+    sheet::{Cell, Sheet},
 };
 
 use super::{
@@ -102,11 +102,16 @@ pub(crate) struct Words<'a> {
 }
 
 impl Words<'_> {
-    /// The header over a field.
+    /// The header over a field; of a part `stages[2].on` also which it is.
     fn header(&self, path: &str) -> String {
-        let standing = || self.sheet.columns.iter().find(|column| column.path == path).map(|column| column.header);
-        let header = self.layout.of_path(path).map(|(_, header)| header).or_else(standing);
-        header.unwrap_or(path).to_owned()
+        let (field, part) = path.split_once('[').map_or((path, None), |(field, part)| (field, Some(part)));
+        let column = self.sheet.columns.iter().find(|column| column.path == field);
+        let header = self.layout.of_path(field).map(|(_, header)| header).or(column.map(|column| column.header));
+        let Some((header, part)) = header.zip(part) else { return header.unwrap_or(path).to_owned() };
+        let (place, within) = part.split_once("].").unwrap_or((part.trim_end_matches(']'), ""));
+        let columns = if let Some(Cell::Parts(columns)) = column.map(|column| column.cell) { columns } else { &[] };
+        let within = columns.iter().find(|column| column.path == within).map_or(within, |column| column.header);
+        format!("{header}第{}项{within}", place.parse().map_or(0, |place: usize| place + 1))
     }
 
     /// Every reason, with the header of its field.
@@ -116,7 +121,7 @@ impl Words<'_> {
     }
 
     fn reworded(&self, text: &str) -> String {
-        let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '-' | '.');
+        let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '-' | '.' | '[' | ']');
         let mut words = String::new();
         let mut rest = text;
         while let Some(start) = rest.find(is_word) {

@@ -140,15 +140,61 @@ fn read_cell(value: &Value, column: &Column, field: &FieldDescriptor, place: &st
         Cell::Code | Cell::Secret => Field::String(text::code(&text)),
         Cell::Texts => Field::List(text::several(&text).into_iter().map(Field::String).collect()),
         Cell::Count => Field::U32(count(&text)?),
+        Cell::Flag => Field::Bool(flag(&text)?),
         Cell::Choice(choices) => choice(&text, choices, field)?,
         Cell::Choices(choices) => {
             let chosen = text::several(&text).into_iter().map(|text| choice(&text, choices, field));
             Field::List(chosen.collect::<Result<_, _>>()?)
         }
         Cell::Reference { kind, .. } => Field::String(lookup(&text::code(&text), kind, None)),
-        Cell::Placed { kind, .. } => Field::String(lookup(&text, kind, Some(place))),
+        Cell::Placed { kind, digits, .. } => {
+            let place = place.get(..digits).unwrap_or(place);
+            Field::String(lookup(&text, kind, Some(place)))
+        }
+        Cell::Parts(columns) => {
+            let all = text::several(&text);
+            Field::List(all.iter().map(|one| parts(one, columns, field)).collect::<Result<_, _>>()?)
+        }
     };
     Ok(Some(read))
+}
+
+/// A message within the record, from its parts in their order; those at its end may be left out.
+fn parts(text: &str, columns: &[Column], field: &FieldDescriptor) -> Result<Field, Wrong> {
+    let kind = field.kind();
+    let message = kind.as_message().ok_or_else(|| (Reason::Malformed, String::new()))?;
+    let parts = text::parts(text, text::WITHIN);
+    if parts.len() > columns.len() {
+        return Err((Reason::Malformed, form_of_parts(columns)));
+    }
+    let mut one = DynamicMessage::new(message.clone());
+    for (part, column) in parts.into_iter().zip(columns) {
+        let Some(field) = message.get_field_by_name(column.path) else { continue };
+        if let Some(value) = read_cell(&Value::text(part), column, &field, "")? {
+            one.set_field(&field, value);
+        }
+    }
+    Ok(Field::Message(one))
+}
+
+/// `编码｜指标｜必备｜权重`
+pub(super) fn form_of_parts(columns: &[Column]) -> String {
+    let headers: Vec<&str> = columns.iter().map(|column| column.header).collect();
+    headers.join(&text::WITHIN[0].to_string())
+}
+
+/// What offices write for yes and no; the first is what we write.
+pub(super) const YES: [&str; 7] = ["是", "有", "√", "Y", "YES", "TRUE", "1"];
+pub(super) const NO: [&str; 7] = ["否", "无", "×", "N", "NO", "FALSE", "0"];
+
+fn flag(text: &str) -> Result<bool, Wrong> {
+    let text = text::code(text).to_uppercase();
+    let is_one = |texts: [&str; 7]| texts.contains(&text.as_str());
+    match (is_one(YES), is_one(NO)) {
+        (true, _) => Ok(true),
+        (_, true) => Ok(false),
+        _ => Err((Reason::NotInList, format!("{}、{}", YES[0], NO[0]))),
+    }
 }
 
 /// A whole number, with or without marks between its thousands.

@@ -4,12 +4,14 @@ use std::path::Path;
 
 use qianshou_kernel::{
     error::Result,
-    sheet::{Cell, Choice, Column, Sheet},
+    sheet::{ALL_DIGITS, Cell, Choice, Column, Sheet},
 };
 use rust_xlsxwriter::{DataValidation, Format, Formula, Workbook, Worksheet, XlsxError};
 
 use super::{
-    NOTES_SHEET, Value, text,
+    NOTES_SHEET, Value,
+    row::{NO, YES, form_of_parts},
+    text,
     write::{Drawn, Look, Writer, is_workbook, look, told},
 };
 
@@ -121,7 +123,10 @@ fn form_of(column: &Column) -> String {
         Cell::Choice(choices) => format!("下列之一：{}", texts(choices)),
         Cell::Choices(choices) => format!("可填多项，以；分隔：{}", texts(choices)),
         Cell::Reference { .. } => "已登记的对象的代码或号码，文本格式".to_owned(),
-        Cell::Placed { .. } => "本行地区之内已登记的名称".to_owned(),
+        Cell::Placed { digits: ALL_DIGITS, .. } => "本行地区之内已登记的名称".to_owned(),
+        Cell::Placed { digits, .. } => format!("本行地区代码前 {digits} 位所在地区之内已登记的名称"),
+        Cell::Flag => format!("{}或{}", YES[0], NO[0]),
+        Cell::Parts(columns) => format!("每项依次填：{}；各项以；分隔，末尾的空项可省略", form_of_parts(columns)),
     }
 }
 

@@ -46,25 +46,38 @@ pub(super) fn plain(value: &Value) -> Option<String> {
     }
 }
 
-/// Several texts between `；` or `;`; behind a `\` these are letters like any other.
-pub(super) fn several(text: &str) -> Vec<String> {
+/// What stands between several texts of a cell, and between the parts of one of them. The first is what we write.
+pub(super) const BETWEEN: [char; 2] = ['；', ';'];
+pub(super) const WITHIN: [char; 2] = ['｜', '|'];
+
+/// Several texts between these marks; behind a `\` a mark is a letter like any other.
+pub(super) fn parts(text: &str, marks: [char; 2]) -> Vec<String> {
     let (mut texts, mut last) = (vec![], String::new());
     let mut rest = text.chars().peekable();
+    let is_mark = |c: char| marks.contains(&c);
     while let Some(c) = rest.next() {
-        let escaped = (c == '\\').then(|| rest.next_if(|next| matches!(next, ';' | '；' | '\\'))).flatten();
+        let escaped = (c == '\\').then(|| rest.next_if(|next| is_mark(*next) || *next == '\\')).flatten();
         match (escaped, c) {
-            (None, ';' | '；') => texts.push(std::mem::take(&mut last)),
+            (None, c) if is_mark(c) => texts.push(std::mem::take(&mut last)),
             (escaped, c) => last.push(escaped.unwrap_or(c)),
         }
     }
     texts.push(last);
-    texts.into_iter().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect()
+    texts.into_iter().map(|text| text.trim().to_owned()).collect()
 }
 
-/// Several texts in one cell, so that [`several`] reads them again.
-pub(super) fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> String {
-    let escaped = |text: &str| text.replace('\\', "\\\\").replace(';', "\\;").replace('；', "\\；");
-    texts.map(escaped).collect::<Vec<_>>().join("；")
+/// Several texts between `；`, without empty ones.
+pub(super) fn several(text: &str) -> Vec<String> {
+    let mut texts = parts(text, BETWEEN);
+    texts.retain(|text| !text.is_empty());
+    texts
+}
+
+/// Several texts in one cell, so that [`parts`] reads them again.
+pub(super) fn joined<'a>(texts: impl Iterator<Item = &'a str>, marks: [char; 2]) -> String {
+    let escape = |text: &str, mark: char| text.replace(mark, &format!("\\{mark}"));
+    let escaped = |text: &str| marks.iter().fold(escape(text, '\\'), |text, mark| escape(&text, *mark));
+    texts.map(escaped).collect::<Vec<_>>().join(&marks[0].to_string())
 }
 
 /// A day in any form that offices write; of a month alone its first day, or its last.
@@ -232,8 +245,12 @@ mod tests {
     fn several_texts_are_read_as_they_were_joined() {
         assert_eq!(several(" 儿童福利；老年服务;；"), ["儿童福利", "老年服务"]);
         assert_eq!(several(""), Vec::<String>::new());
-        for texts in [vec!["a;b", "c；d", "e\\"], vec!["\\;", "\\\\", "回族\\汉族"], vec!["一"]] {
-            assert_eq!(several(&joined(texts.iter().copied())), texts);
+        for texts in [vec!["a;b", "c；d", "e\\"], vec!["\\;", "\\\\", "回族\\汉族"], vec!["一"], vec!["|", "a｜"]]
+        {
+            assert_eq!(several(&joined(texts.iter().copied(), BETWEEN)), texts);
+            let inner = joined(texts.iter().copied(), WITHIN);
+            let read = several(&joined([inner.as_str(), "x"].into_iter(), BETWEEN));
+            assert_eq!(parts(&read[0], WITHIN), texts);
         }
         assert_eq!(several("藏语\\汉语"), ["藏语\\汉语"]);
     }

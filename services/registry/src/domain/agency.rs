@@ -20,7 +20,7 @@ static TYPES: [Choice; 6] = [
 ];
 
 type F = Field<Agency>;
-static FIELDS: [F; 7] = [
+static FIELDS: [F; 8] = [
     F::text("name", "机构名称", |agency| &mut agency.display_name)
         .or(&["单位名称", "名称", "社工机构名称", "机构全称"])
         .fills("display_name")
@@ -42,6 +42,7 @@ static FIELDS: [F; 7] = [
     F::texts("fields", "业务领域", |agency| &mut agency.fields)
         .or(&["服务领域", "业务范围"])
         .example("儿童福利；老年服务"),
+    F::texts("aliases", "别名", |agency| &mut agency.aliases).or(&["曾用名", "简称", "机构别名"]),
 ];
 static SHEET: Sheet = Sheet::new("社会工作服务机构", &columns(&FIELDS));
 

@@ -1,15 +1,13 @@
 //! Certificates (社会工作者职业水平证书): three levels; numbers have no reliable form and are unique per level. Registered for
 //! three years at a time (社会工作者职业水平证书登记办法).
 
-use bytes::Bytes;
-use prost::Message;
 use qianshou_kernel::{
-    kind::{Check, Days, Field, Index, Noun, columns},
-    sheet::{Choice, Sheet},
+    kind::{Check, Days, Field, Index, Noun, Parts, Referred, columns},
+    sheet::{Choice, Column, Sheet},
 };
-use qianshou_proto::registry::v1::{Certificate, CertificateLevel, Worker};
+use qianshou_proto::registry::v1::{Certificate, CertificateLevel, Registration, Worker};
 
-use super::worker::Workers;
+use super::{referred_to, worker::Workers};
 
 static LEVELS: [Choice; 3] = [
     Choice::new("ASSISTANT", "助理社会工作师", &["助理", "初级", "助理社会工作者", "助理社工师", "初级社会工作师"]),
@@ -17,8 +15,18 @@ static LEVELS: [Choice; 3] = [
     Choice::new("SENIOR", "高级社会工作师", &["高级", "高级社工师", "高级社会工作者"]),
 ];
 
+type R = Field<Registration>;
+static REGISTRATION: [R; 3] = [
+    R::day("registered_on", "登记日期", |registration| &mut registration.registered_on, Days::Past).required(),
+    R::last_day("until", "有效期至", |registration| &mut registration.until).required(),
+    R::count("hours", "学时", |registration| &mut registration.hours, 0..=10_000),
+];
+static REGISTRATION_COLUMNS: [Column; 3] = columns(&REGISTRATION);
+static REGISTRATIONS: Parts<Certificate, Registration> =
+    Parts { at: |certificate| &mut certificate.registrations, fields: &REGISTRATION };
+
 type F = Field<Certificate>;
-static FIELDS: [F; 6] = [
+static FIELDS: [F; 7] = [
     F::reference("id_number", "证件号码", |certificate| &mut certificate.worker, Workers::COLLECTION, "id_number")
         .or(&super::ID_NUMBER)
         .fills("worker")
@@ -44,6 +52,9 @@ static FIELDS: [F; 6] = [
     // Without it, what is exported and imported again would no longer be revoked.
     F::day("revoked_on", "撤销日期", |certificate| &mut certificate.revoked_on, Days::Past)
         .or(&["吊销日期", "注销日期"]),
+    F::parts("registrations", "登记记录", &REGISTRATIONS, &REGISTRATION_COLUMNS)
+        .or(&["历次登记", "继续教育登记"])
+        .example("2019-10-01｜2022-09-30｜72；2022-10-01｜2025-09-30｜90"),
 ];
 static SHEET: Sheet = Sheet::new("社会工作者职业水平证书", &columns(&FIELDS));
 
@@ -59,6 +70,16 @@ impl Noun for Certificates {
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
 
     fn check(certificate: &mut Certificate, check: &mut Check) {
+        let mut before = ("issued_on".to_owned(), &certificate.issued_on);
+        for (i, registration) in certificate.registrations.iter().enumerate() {
+            let first = (format!("registrations[{i}].registered_on"), &registration.registered_on);
+            check.in_order((&first.0, first.1), (&before.0, before.1));
+            check.in_order((&format!("registrations[{i}].until"), &registration.until), (&first.0, first.1));
+            before = first;
+        }
+        if let Some(last) = certificate.registrations.iter().filter_map(|r| r.until.clone()).max() {
+            certificate.registered_until = Some(last);
+        }
         let issued = ("issued_on", &certificate.issued_on);
         check.in_order(("registered_until", &certificate.registered_until), issued);
         check.in_order(("revoked_on", &certificate.revoked_on), issued);
@@ -73,8 +94,8 @@ impl Noun for Certificates {
     }
 
     /// A certificate belongs to the place of its worker.
-    fn settle(certificate: &mut Certificate, referred: &dyn Fn(&str) -> Option<Bytes>) {
-        let worker = certificate.worker.as_deref().and_then(referred).and_then(|payload| Worker::decode(payload).ok());
+    fn settle(certificate: &mut Certificate, referred: &Referred<'_>, _check: &mut Check) {
+        let worker: Option<Worker> = referred_to(&certificate.worker, referred);
         certificate.division = worker.and_then(|worker| worker.division);
     }
 }

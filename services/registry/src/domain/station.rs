@@ -1,15 +1,16 @@
 //! Stations (社工站): county centres, township stations, village rooms and city bases, hosted by a division.
 
-use super::agency::Agencies;
 use qianshou_kernel::{
     error::Reason,
     id::Area,
-    kind::{Check, Days, Field, Index, Noun, columns},
+    kind::{Check, Days, Field, Index, Noun, Referred, columns},
     sheet::{Choice, Sheet},
 };
 use qianshou_proto::registry::v1::{SixHave, Station, StationOrigin, StationStatus, StationType};
 
-static TYPES: [Choice; 5] = [
+use super::{agency::Agencies, referred_to};
+
+pub(super) static TYPES: [Choice; 5] = [
     Choice::new("COUNTY_CENTRE", "县级指导中心", &["指导中心", "县区指导中心", "县级社工指导中心"]),
     Choice::new("COUNTY_MAIN", "县级总站", &["总站", "县级社工总站", "县社工总站"]),
     Choice::new("TOWNSHIP_STATION", "乡镇街道社工站", &["社工站", "乡镇社工站", "街道社工站", "乡镇（街道）社工站"]),
@@ -27,7 +28,7 @@ static ORIGINS: [Choice; 3] = [
     Choice::new("RENAMED", "挂牌", &["加挂", "加挂牌子"]),
     Choice::new("INTEGRATED", "整合", &["合并"]),
 ];
-static SIX_HAVES: [Choice; 6] = [
+pub(super) static SIX_HAVES: [Choice; 6] = [
     Choice::new("PLACE", "场地", &["有场地"]),
     Choice::new("EQUIPMENT", "设备", &["有设备", "设施设备"]),
     Choice::new("STAFF", "人员", &["有人员"]),
@@ -37,7 +38,7 @@ static SIX_HAVES: [Choice; 6] = [
 ];
 
 type F = Field<Station>;
-static FIELDS: [F; 13] = [
+static FIELDS: [F; 17] = [
     F::text("name", "站点名称", |station| &mut station.display_name)
         .or(&["社工站名称", "名称", "站点"])
         .fills("display_name")
@@ -78,6 +79,19 @@ static FIELDS: [F; 13] = [
     F::text("demonstration_level", "示范等级", |station| &mut station.demonstration_level)
         .or(&["示范级别", "示范站等级"]),
     F::text("demonstration_batch", "示范批次", |station| &mut station.demonstration_batch).or(&["示范站批次"]),
+    // What is above a station lies around its division, at most as far away as its city.
+    F::placed("parent", "上级站点", |station| &mut station.parent, Stations::COLLECTION, "display_name")
+        .within(4)
+        .or(&["上级社工站", "上级总站", "上级站点名称"]),
+    F::text("host", "依托单位", |station| &mut station.host)
+        .or(&["依托机构", "所在单位", "挂靠单位"])
+        .example("掌政镇人民政府"),
+    F::day("planned_on", "规划日期", |station| &mut station.planned_on, Days::Any).or(&["规划时间", "立项日期"]),
+    F::day("building_since", "开工日期", |station| &mut station.building_since, Days::Any).or(&[
+        "开工时间",
+        "建设日期",
+        "开建日期",
+    ]),
 ];
 static SHEET: Sheet = Sheet::new("社工站", &columns(&FIELDS));
 
@@ -102,6 +116,8 @@ impl Noun for Stations {
         if !matches!(station.status(), StationStatus::Planned | StationStatus::Building) {
             check.past("opened_on", &station.opened_on);
         }
+        check.in_order(("building_since", &station.building_since), ("planned_on", &station.planned_on));
+        check.in_order(("opened_on", &station.opened_on), ("building_since", &station.building_since));
         check.in_order(("closed_on", &station.closed_on), ("opened_on", &station.opened_on));
         check.text("ref", &mut station.r#ref);
     }
@@ -114,6 +130,27 @@ impl Noun for Stations {
         Index::new(&station.division, state, &station.display_name)
             .claim("display_name", &key)
             .link("operator", &station.operator)
+            .link("parent", &station.parent)
+    }
+
+    /// What is above a station is of a higher type, so that the tree has no circle.
+    fn settle(station: &mut Station, referred: &Referred<'_>, check: &mut Check) {
+        let parent = referred_to::<Station>(&station.parent, referred).and_then(|parent| rank_of(parent.r#type()));
+        if parent.zip(rank_of(station.r#type())).is_some_and(|(parent, own)| parent >= own) {
+            check.refuse("parent", Reason::NotInList, "stations of a higher type | 上级类型的站点");
+        }
+    }
+}
+
+/// The place of a type in the service system, the highest first.
+fn rank_of(kind: StationType) -> Option<u8> {
+    match kind {
+        StationType::Unspecified => None,
+        StationType::CityBase => Some(0),
+        StationType::CountyCentre => Some(1),
+        StationType::CountyMain => Some(2),
+        StationType::TownshipStation => Some(3),
+        StationType::VillageRoom => Some(4),
     }
 }
 

@@ -11,14 +11,14 @@ use time::Date;
 
 use super::{agency::Agencies, identifier, station::Stations};
 
-static SECTORS: [Choice; 5] = [
+pub(super) static SECTORS: [Choice; 5] = [
     Choice::new("AGENCY", "社工机构", &["社会工作服务机构", "社会组织", "社会服务机构"]),
     Choice::new("GOVERNMENT", "行政机关", &["机关", "党政机关"]),
     Choice::new("INSTITUTION", "事业单位", &["事业"]),
     Choice::new("COMMUNITY", "城乡社区", &["社区", "村居"]),
     Choice::new("OTHER", "其他", &["其它"]),
 ];
-static ASSIGNMENTS: [Choice; 3] = [
+pub(super) static ASSIGNMENTS: [Choice; 3] = [
     Choice::new("PROFESSIONAL", "专业", &["专业社工", "专职"]),
     Choice::new("DESIGNATED", "指定", &["指定人员"]),
     Choice::new("PART_TIME", "兼职", &["兼职人员"]),

@@ -5,7 +5,10 @@ use qianshou_proto::registry::v1 as api;
 
 use crate::{
     Registry,
-    domain::{Agencies, Certificates, Divisions, Stations, Workers},
+    domain::{
+        Agencies, Assessments, Certificates, Divisions, Documents, Employments, Incubations, Posts, Recognitions,
+        Stations, Systems, Tags, Templates, Workers,
+    },
 };
 
 nouns! {
@@ -15,4 +18,13 @@ nouns! {
     Station station Stations stations;
     Worker worker Workers workers;
     Certificate certificate Certificates certificates;
+    Post post Posts posts;
+    Employment employment Employments employments;
+    System system Systems systems;
+    Incubation incubation Incubations incubations;
+    Template template Templates templates;
+    Assessment assessment Assessments assessments;
+    Recognition recognition Recognitions recognitions;
+    Document document Documents documents;
+    Tag tag Tags tags;
 }

@@ -50,8 +50,17 @@ pub struct Subject {
     pub root: String,
     /// What makes several roots one subject: a field, and how such a subject's name begins.
     pub identity: Option<(Field, String)>,
-    /// Kinds that refer to the root, and by which field.
-    pub members: BTreeMap<String, Field>,
+    /// Kinds that refer to the root.
+    pub members: BTreeMap<String, Member>,
+}
+
+/// How records of a kind belong to a subject.
+#[derive(Debug)]
+pub struct Member {
+    /// The field that names the root.
+    pub field: Field,
+    /// Fields one of which a record has that belongs elsewhere instead.
+    pub or: Vec<Field>,
 }
 
 /// One indicator.
@@ -88,16 +97,29 @@ pub enum Measure {
 pub struct Count {
     /// Key in [`Catalogue::subject`].
     pub subject: String,
-    /// Kind of the records that are counted.
+    /// What is counted: the first of these that any record of the subject speaks to.
+    pub sources: Vec<Source>,
+    /// Kind of the record that gives the area.
+    pub placed_by: String,
+    /// The field that says how many a record stands for; `None`: one.
+    pub weight: Option<Field>,
+    /// When.
+    pub when: When,
+}
+
+/// Records that are counted.
+#[derive(Debug)]
+pub struct Source {
+    /// Their kind.
     pub from: String,
     /// Which of them.
     pub conditions: Vec<Rule>,
-    /// Kind of the record that gives the area.
-    pub placed_by: String,
+    /// What the one that counts at an instant has to say for the subject to count.
+    pub counts_if: Vec<Rule>,
+    /// The day on which they enter is not the day that is meant: an opening balance.
+    pub undated: bool,
     /// Names with the record they are read from, in the order of the names.
     pub dimensions: BTreeMap<String, (String, Field)>,
-    /// When.
-    pub when: When,
 }
 
 /// When a subject counts.
@@ -107,8 +129,8 @@ pub enum When {
     Stock {
         /// Of several records the one with the highest value; `None`: the latest that entered.
         highest: Option<Field>,
-        /// Only while a record of this kind that meets the conditions holds as well.
-        alongside: Option<(String, Vec<Rule>)>,
+        /// Only while a record of one of these kinds that meets its conditions holds as well; empty: always.
+        alongside: Vec<(String, Vec<Rule>)>,
     },
     /// On one day.
     Flow {
@@ -135,7 +157,8 @@ impl Indicator {
     /// The names it can be broken down by.
     pub fn dimensions(&self) -> impl Iterator<Item = &str> {
         let count = if let Measure::Count(count) = &self.measure { Some(count) } else { None };
-        count.into_iter().flat_map(|count| count.dimensions.keys().map(String::as_str))
+        let source = count.and_then(|count| count.sources.first());
+        source.into_iter().flat_map(|source| source.dimensions.keys().map(String::as_str))
     }
 }
 
@@ -207,11 +230,14 @@ impl Catalogue {
     #[must_use]
     pub fn roots(&self, record: &Record) -> BTreeSet<String> {
         let mut roots = BTreeSet::new();
+        let mut elsewhere = false;
         for subject in self.subjects.values() {
-            let named = subject.members.get(record.kind()).and_then(|field| record.text(field));
+            let Some(member) = subject.members.get(record.kind()) else { continue };
+            let named = record.text(&member.field);
+            elsewhere |= named.is_none() && member.or.iter().any(|field| !record.lacks(field));
             roots.extend(named.filter(|named| kind_of(named).as_deref() == Some(&subject.root)).map(str::to_owned));
         }
-        if roots.is_empty() || self.is_root(record.kind()) {
+        if (roots.is_empty() && !elsewhere) || self.is_root(record.kind()) {
             roots.insert(record.name().to_owned());
         }
         roots

@@ -7,7 +7,7 @@ use qianshou_kernel::clock::format_day;
 use time::Date;
 
 use super::{
-    catalogue::{Catalogue, Count, Holding, When},
+    catalogue::{Catalogue, Count, Holding, Source, When},
     record::{Field, Record, Rule},
     tally::{Amount, Facts, OPENING, Spot, dims_text},
 };
@@ -47,6 +47,8 @@ pub enum Trouble {
     NotADay(String),
     /// It leaves before it enters.
     OutOfOrder,
+    /// It does not say in this field how many it stands for.
+    Unweighted(String),
     /// No area can be found for it.
     Nowhere,
     /// Its bytes cannot be read.
@@ -81,6 +83,12 @@ impl Trouble {
             Self::OutOfOrder => {
                 ("结束日期早于开始日期，请核对".to_owned(), "it ends before it begins; check both dates".to_owned())
             }
+            Self::Unweighted(field) => (
+                format!("{field}：缺少数量，无法计入；请补填，或在协议中共享该字段"),
+                format!(
+                    "{field}: says no number and is counted nowhere; fill it in, or share the field in the agreement"
+                ),
+            ),
             Self::Nowhere => (
                 "缺少有效的区划代码；请补填，或在协议中共享该字段".to_owned(),
                 "no valid division code; fill it in, or share the field in the agreement".to_owned(),
@@ -104,7 +112,7 @@ pub fn count(catalogue: &Catalogue, key: &str, roots: &BTreeSet<String>, records
     let mut whole: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
     let mut waiting = vec![];
     for record in records {
-        let Some(field) = subject.members.get(record.kind()) else {
+        let Some(field) = subject.members.get(record.kind()).map(|member| &member.field) else {
             whole.entry(record.kind()).or_default().push(record);
             continue;
         };
@@ -121,11 +129,15 @@ pub fn count(catalogue: &Catalogue, key: &str, roots: &BTreeSet<String>, records
     let mut counted = Counted::default();
     for (indicator, count) in catalogue.counts(key) {
         let mut counter = Counter { catalogue, indicator, count, records: &whole, counted: &mut counted };
-        for (record, trouble) in waiting.iter().filter(|(record, _)| record.kind() == count.from) {
+        let counts = |record: &Record| {
+            let source = count.sources.iter().find(|source| source.from == record.kind());
+            source.is_some_and(|source| !record.is_readable() || record.meets(&source.conditions))
+        };
+        for (record, trouble) in waiting.iter().filter(|(record, _)| counts(record)) {
             counter.list(record, trouble.clone());
         }
         match &count.when {
-            When::Stock { highest, alongside } => counter.stock(highest.as_ref(), alongside.as_ref()),
+            When::Stock { highest, alongside } => counter.stock(highest.as_ref(), alongside),
             When::Flow { on, once } => counter.flow(on, once),
         }
     }
@@ -152,6 +164,7 @@ struct State {
     area: String,
     dims: String,
     opening: bool,
+    weight: i64,
 }
 
 /// One indicator over one subject.
@@ -174,7 +187,8 @@ impl<'a> Counter<'a> {
         });
     }
 
-    fn add(&mut self, state: &State, day: Date, value: i64) {
+    fn add(&mut self, state: &State, day: Date, sign: i64) {
+        let value = sign * state.weight;
         let spot = Spot {
             indicator: self.indicator.to_owned(),
             area: state.area.clone(),
@@ -190,10 +204,12 @@ impl<'a> Counter<'a> {
 
     /// The subject enters where it begins to be counted in some way and leaves where it ends to be: at each instant
     /// it is counted once.
-    fn stock(&mut self, highest: Option<&Field>, alongside: Option<&(String, Vec<Rule>)>) {
-        let mut spans = self.spans(&self.count.from, &self.count.conditions);
-        if let Some((kind, rules)) = alongside {
-            let others = union(self.spans(kind, rules));
+    fn stock(&mut self, highest: Option<&Field>, alongside: &[(String, Vec<Rule>)]) {
+        let Some((source, mut spans)) = self.source() else {
+            return;
+        };
+        if !alongside.is_empty() && !spans.is_empty() {
+            let others = union(alongside.iter().flat_map(|(kind, rules)| self.spans(kind, rules)).collect());
             spans =
                 spans.into_iter().flat_map(|span| others.iter().filter_map(move |other| both(span, *other))).collect();
         }
@@ -206,7 +222,8 @@ impl<'a> Counter<'a> {
                 (highest.and_then(|field| span.record.number(field)), span.enters, span.record.name())
             };
             let winner = spans.iter().filter(|span| span.holds(day)).max_by_key(rank);
-            let now = winner.and_then(|span| self.state(span, &places, day));
+            let winner = winner.filter(|span| span.record.meets(&source.counts_if));
+            let now = winner.and_then(|span| self.state(source, span, &places, day));
             if now != before {
                 before.iter().for_each(|state| self.add(state, day, -1));
                 now.iter().for_each(|state| self.add(state, day, 1));
@@ -215,11 +232,26 @@ impl<'a> Counter<'a> {
         }
     }
 
+    /// The first source that a record speaks to, else the last, with the spans of its records.
+    fn source(&mut self) -> Option<(&'a Source, Vec<Span<'a>>)> {
+        let mut found = None;
+        for source in &self.count.sources {
+            found = Some((source, self.spans(&source.from, &source.conditions)));
+            if self.of_kind(&source.from).any(|record| record.is_readable() && record.meets(&source.conditions)) {
+                break;
+            }
+        }
+        found
+    }
+
     /// Every event counts on its day, the earliest that is told of it.
     fn flow(&mut self, on: &Field, once: &[Field]) {
+        let Some(source) = self.count.sources.first() else {
+            return;
+        };
         let places = self.places();
         let mut events: BTreeMap<Vec<String>, Span<'a>> = BTreeMap::new();
-        for record in self.of_kind(&self.count.from).filter(|r| !r.is_readable() || r.meets(&self.count.conditions)) {
+        for record in self.of_kind(&source.from).filter(|r| !r.is_readable() || r.meets(&source.conditions)) {
             let enters = match record.day(on) {
                 _ if !record.is_readable() => Err(Trouble::Unreadable),
                 Ok(day) => day.ok_or_else(|| Trouble::Undated(on.name().to_owned())),
@@ -242,7 +274,7 @@ impl<'a> Counter<'a> {
             }
         }
         for span in events.into_values() {
-            if let Some(state) = self.state(&span, &places, span.enters) {
+            if let Some(state) = self.state(source, &span, &places, span.enters) {
                 self.add(&State { opening: false, ..state }, span.enters, 1);
             }
         }
@@ -266,7 +298,7 @@ impl<'a> Counter<'a> {
 
     /// The spans of the records that give the area, whatever else is wrong with them.
     fn places(&self) -> Vec<Span<'a>> {
-        if self.count.placed_by == self.count.from {
+        if self.count.sources.iter().all(|source| source.from == self.count.placed_by) {
             return vec![];
         }
         let Some(holding) = self.catalogue.holding(&self.count.placed_by) else {
@@ -281,18 +313,24 @@ impl<'a> Counter<'a> {
     }
 
     /// Where and as what the record that counts on a day counts.
-    fn state(&mut self, span: &Span<'a>, places: &[Span<'a>], day: Date) -> Option<State> {
-        let placing = if self.count.placed_by == self.count.from { Some(span.record) } else { place_on(places, day) };
+    fn state(&mut self, source: &Source, span: &Span<'a>, places: &[Span<'a>], day: Date) -> Option<State> {
+        let placing = if self.count.placed_by == source.from { Some(span.record) } else { place_on(places, day) };
         let holding = self.catalogue.holding(&self.count.placed_by)?;
         let Some((placing, area)) = placing.and_then(|record| Some((record, record.area(&holding.area)?))) else {
             self.list(span.record, Trouble::Nowhere);
             return None;
         };
-        let dims = self.count.dimensions.iter().map(|(name, (kind, field))| {
-            let record = if *kind == self.count.from { span.record } else { placing };
+        let weight = match &self.count.weight {
+            Some(field) => span.record.number(field).ok_or_else(|| field.name().to_owned()),
+            None => Ok(1),
+        };
+        let weight = weight.map_err(|field| self.list(span.record, Trouble::Unweighted(field))).ok()?;
+        let dims = source.dimensions.iter().map(|(name, (kind, field))| {
+            let record = if *kind == source.from { span.record } else { placing };
             (name.as_str(), record.shown(field))
         });
-        Some(State { area: area.as_str().to_owned(), dims: dims_text(dims), opening: span.enters == OPENING })
+        let opening = source.undated || span.enters == OPENING;
+        Some(State { area: area.as_str().to_owned(), dims: dims_text(dims), opening, weight })
     }
 }
 

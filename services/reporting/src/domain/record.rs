@@ -8,7 +8,7 @@ use prost_reflect::{FieldDescriptor, Kind};
 use qianshou_kernel::{
     clock::parse_day,
     error::{Error, Result},
-    filter::{Condition, Filter},
+    filter::{Condition, Filter, Test},
     id::{Area, Name},
     wire::{Wire, fields},
 };
@@ -108,8 +108,21 @@ impl Record {
     #[must_use]
     pub fn meets(&self, rules: &[Rule]) -> bool {
         rules.iter().all(|rule| {
-            (rule.or_absent && self.lacks(&rule.field)) || rule.filter.matches(&self.payload).unwrap_or(false)
+            let holds = || match rule.elements {
+                Some(least) => self.elements(rule.field.number) >= least,
+                None => rule.filter.matches(&self.payload).unwrap_or(false),
+            };
+            (rule.or_absent && self.lacks(&rule.field)) || holds()
         })
+    }
+
+    /// How many numbers a field has, packed into one or each for itself.
+    fn elements(&self, number: u32) -> usize {
+        let count = |wire: Wire<'_>| match wire {
+            Wire::Len(packed) => packed.iter().filter(|byte| **byte < 0x80).count(),
+            _ => 1,
+        };
+        fields(&self.payload).map_while(Result::ok).filter(|f| f.number == number).map(|f| count(f.wire)).sum()
     }
 
     /// Whether a field is absent.
@@ -139,6 +152,8 @@ pub struct Field {
     name: String,
     /// An enum's values, without their prefix.
     names: Option<BTreeMap<i64, String>>,
+    /// Several numbers in one.
+    packed: bool,
 }
 
 impl Field {
@@ -153,7 +168,7 @@ impl Field {
         } else {
             None
         };
-        Self { number: field.number(), name: field.name().to_owned(), names }
+        Self { number: field.number(), name: field.name().to_owned(), names, packed: field.is_packed() }
     }
 
     /// Its number.
@@ -183,20 +198,24 @@ impl Field {
 pub struct Rule {
     filter: Filter,
     field: Field,
+    /// At least so many packed numbers, which the filter does not read.
+    elements: Option<usize>,
     or_absent: bool,
 }
 
 impl Rule {
     /// A test of the kernel's closed filter on one field; `or_absent`: a record without the field passes as well.
     #[must_use]
-    pub fn new(field: Field, test: qianshou_kernel::filter::Test, or_absent: bool) -> Self {
-        Self { filter: Filter { all: vec![Condition { path: vec![field.number], test }] }, field, or_absent }
+    pub fn new(field: Field, test: Test, or_absent: bool) -> Self {
+        let elements = if let Test::AtLeast(least) = test { Some(least as usize) } else { None };
+        let elements = elements.filter(|_| field.packed);
+        Self { elements, filter: Filter { all: vec![Condition { path: vec![field.number], test }] }, field, or_absent }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use qianshou_kernel::{filter::Test, kind::descriptors, wire};
+    use qianshou_kernel::{kind::descriptors, wire};
 
     use super::*;
 
@@ -233,6 +252,17 @@ mod tests {
         assert_eq!(record.day(&field("opened_on")).unwrap(), parse_day("2021-06-01"));
         assert_eq!(record.day(&field("closed_on")), Err(NotADay));
         assert!(record.lacks(&field("status")) && !record.lacks(&field("type")));
+    }
+
+    #[test]
+    fn packed_numbers_are_counted() {
+        let rule = |least| [Rule::new(field("six_haves"), Test::AtLeast(least), false)];
+        let mut payload = vec![];
+        wire::put_bytes(&mut payload, 13, &[1, 2, 0x83, 0x01]);
+        wire::put_varint(&mut payload, 13, 6);
+        let record = station(payload);
+        assert!(record.meets(&rule(4)) && !record.meets(&rule(5)));
+        assert!(!station(vec![]).meets(&rule(1)));
     }
 
     #[test]

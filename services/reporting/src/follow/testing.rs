@@ -13,7 +13,7 @@ use qianshou_kernel::{
 };
 use qianshou_proto::{
     common::v1::EndReason,
-    registry::v1::{Agency, Certificate, Division, Station, Worker},
+    registry::v1::{Agency, Assessment, Certificate, Division, Employment, Post, Recognition, Station, Worker},
 };
 use tempfile::TempDir;
 
@@ -45,8 +45,12 @@ macro_rules! nouns {
 }
 nouns! {
     Agencies: Agency = "agencies";
+    Assessments: Assessment = "assessments";
     Certificates: Certificate = "certificates";
     Divisions: Division = "divisions";
+    Employments: Employment = "employments";
+    Posts: Post = "posts";
+    Recognitions: Recognition = "recognitions";
     Stations: Station = "stations";
     Workers: Worker = "workers";
 }

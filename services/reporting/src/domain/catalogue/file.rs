@@ -42,7 +42,21 @@ pub struct Subject {
     pub root: String,
     pub identity: Option<Identity>,
     #[serde(default)]
-    pub members: BTreeMap<String, String>,
+    pub members: BTreeMap<String, Member>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum Member {
+    Field(String),
+    Either(Either),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Either {
+    pub field: String,
+    pub or: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -64,13 +78,32 @@ pub struct Indicator {
     pub from: String,
     #[serde(default, rename = "where")]
     pub conditions: Vec<Condition>,
+    #[serde(default, rename = "if")]
+    pub counts_if: Vec<Condition>,
+    #[serde(default)]
+    pub or: Vec<Source>,
     pub highest: Option<String>,
-    #[serde(rename = "while")]
-    pub alongside: Option<Alongside>,
+    #[serde(default, rename = "while")]
+    pub alongside: Vec<Alongside>,
+    pub weight: Option<String>,
     pub on: Option<String>,
     #[serde(default)]
     pub once: Vec<String>,
     pub placed_by: Option<String>,
+    #[serde(default)]
+    pub dimensions: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    pub from: String,
+    #[serde(default, rename = "where")]
+    pub conditions: Vec<Condition>,
+    #[serde(default, rename = "if")]
+    pub counts_if: Vec<Condition>,
+    #[serde(default)]
+    pub undated: bool,
     #[serde(default)]
     pub dimensions: BTreeMap<String, String>,
 }
@@ -96,7 +129,7 @@ pub struct Coverage {
 #[serde(deny_unknown_fields)]
 pub struct Alongside {
     pub from: String,
-    #[serde(rename = "where")]
+    #[serde(default, rename = "where")]
     pub conditions: Vec<Condition>,
 }
 

@@ -10,7 +10,7 @@ use qianshou_kernel::{
 };
 use qianshou_proto::reporting::v1::{IndicatorKind, Unit};
 
-use super::{Catalogue, Count, Holding, Indicator, Measure, Subject, When, file};
+use super::{Catalogue, Count, Holding, Indicator, Measure, Member, Source, Subject, When, file};
 use crate::domain::record::{Field, Rule};
 
 impl Catalogue {
@@ -64,14 +64,19 @@ impl Catalogue {
         let Some(subject) = self.subject(&count.subject) else {
             return false;
         };
-        let alongside = match &count.when {
-            When::Stock { alongside: Some((kind, _)), .. } => kind,
-            _ => &count.from,
-        };
+        let alongside = if let When::Stock { alongside, .. } = &count.when { &alongside[..] } else { &[] };
         let belongs = |kind: &String| subject.root == *kind || subject.members.contains_key(kind);
-        let at_hand = |kind: &String| *kind == count.from || *kind == count.placed_by;
-        [&count.from, &count.placed_by, alongside].into_iter().all(belongs)
-            && count.dimensions.values().all(|(kind, _)| at_hand(kind))
+        let names = |source: &Source| source.dimensions.keys().cloned().collect::<Vec<_>>();
+        let sound = |source: &Source| {
+            let at_hand = |kind: &String| *kind == source.from || *kind == count.placed_by;
+            belongs(&source.from)
+                && source.dimensions.values().all(|(kind, _)| at_hand(kind))
+                && names(source) == names(&count.sources[0])
+        };
+        belongs(&count.placed_by)
+            && count.sources.iter().all(sound)
+            && alongside.iter().all(|(kind, _)| belongs(kind))
+            && (count.weight.is_none() || count.sources.len() == 1)
     }
 }
 
@@ -124,12 +129,21 @@ impl Reader {
     fn subject(&self, subject: &file::Subject) -> Result<Subject> {
         let identity =
             subject.identity.as_ref().map(|i| Ok::<_, Error>((self.field(&subject.root, &i.field)?, i.prefix.clone())));
-        let members = subject.members.iter().map(|(kind, field)| Ok((kind.clone(), self.field(kind, field)?)));
+        let members = subject.members.iter().map(|(kind, member)| Ok((kind.clone(), self.member(kind, member)?)));
         Ok(Subject {
             root: subject.root.clone(),
             identity: identity.transpose()?,
             members: members.collect::<Result<_>>()?,
         })
+    }
+
+    fn member(&self, kind: &str, member: &file::Member) -> Result<Member> {
+        match member {
+            file::Member::Field(field) => Ok(Member { field: self.field(kind, field)?, or: vec![] }),
+            file::Member::Either(file::Either { field, or }) => {
+                Ok(Member { field: self.field(kind, field)?, or: self.fields(kind, or)? })
+            }
+        }
     }
 
     fn indicator(&self, file: &file::Indicator) -> Result<Indicator> {
@@ -144,35 +158,54 @@ impl Reader {
     }
 
     fn count(&self, file: &file::Indicator) -> Result<Count> {
+        let file::Indicator { from, conditions, counts_if, dimensions, .. } = file;
+        let mut sources = vec![self.source(from, [conditions, counts_if], false, dimensions)?];
+        for file::Source { from, conditions, counts_if, undated, dimensions } in &file.or {
+            sources.push(self.source(from, [conditions, counts_if], *undated, dimensions)?);
+        }
+        Ok(Count {
+            subject: file.subject.clone(),
+            sources,
+            placed_by: file.placed_by.clone().unwrap_or_else(|| from.clone()),
+            weight: file.weight.as_ref().map(|field| self.field(from, field)).transpose()?,
+            when: self.when(file)?,
+        })
+    }
+
+    fn source(
+        &self,
+        from: &str,
+        [conditions, counts_if]: [&[file::Condition]; 2],
+        undated: bool,
+        dimensions: &BTreeMap<String, String>,
+    ) -> Result<Source> {
         let dimension = |(name, path): (&String, &String)| {
             let (kind, field) =
                 path.split_once('.').ok_or_else(|| Error::broken(format!("{path} is not KIND.FIELD")))?;
             Ok((name.clone(), (kind.to_owned(), self.field(kind, field)?)))
         };
-        Ok(Count {
-            subject: file.subject.clone(),
-            from: file.from.clone(),
-            conditions: self.rules(&file.from, &file.conditions)?,
-            placed_by: file.placed_by.clone().unwrap_or_else(|| file.from.clone()),
-            dimensions: file.dimensions.iter().map(dimension).collect::<Result<_>>()?,
-            when: self.when(file)?,
+        Ok(Source {
+            from: from.to_owned(),
+            conditions: self.rules(from, conditions)?,
+            counts_if: self.rules(from, counts_if)?,
+            undated,
+            dimensions: dimensions.iter().map(dimension).collect::<Result<_>>()?,
         })
     }
 
     fn when(&self, file: &file::Indicator) -> Result<When> {
+        let of_stocks = file.highest.is_some() || !file.alongside.is_empty() || !file.or.is_empty();
         match (&file.kind, &file.on) {
             (file::Kind::Stock, None) if file.once.is_empty() => {
                 let highest = file.highest.as_ref().map(|field| self.field(&file.from, field)).transpose()?;
-                let alongside = file
-                    .alongside
-                    .as_ref()
-                    .map(|w| Ok::<_, Error>((w.from.clone(), self.rules(&w.from, &w.conditions)?)));
-                Ok(When::Stock { highest, alongside: alongside.transpose()? })
+                let alongside =
+                    file.alongside.iter().map(|w| Ok((w.from.clone(), self.rules(&w.from, &w.conditions)?)));
+                Ok(When::Stock { highest, alongside: alongside.collect::<Result<_>>()? })
             }
-            (file::Kind::Flow, Some(on)) if file.highest.is_none() && file.alongside.is_none() => {
+            (file::Kind::Flow, Some(on)) if !of_stocks && file.counts_if.is_empty() => {
                 Ok(When::Flow { on: self.field(&file.from, on)?, once: self.fields(&file.from, &file.once)? })
             }
-            _ => Err(Error::broken("a flow has `on` and `once`, a stock `highest` and `while`")),
+            _ => Err(Error::broken("a flow has `on` and `once`, a stock `highest`, `while`, `if` and `or`")),
         }
     }
 
@@ -206,8 +239,9 @@ mod tests {
     #[test]
     fn the_file_is_read_whole() {
         let catalogue = catalogue().unwrap();
-        assert_eq!(catalogue.indicators().count(), 12);
-        assert_eq!(catalogue.kinds().collect::<Vec<_>>(), ["agencies", "certificates", "stations", "workers"]);
+        assert_eq!(catalogue.indicators().count(), 15);
+        let kinds = "agencies assessments certificates employments posts recognitions stations workers";
+        assert_eq!(catalogue.kinds().collect::<Vec<_>>().join(" "), kinds);
         assert_eq!(catalogue.indicator("certified_new").unwrap().kind(), IndicatorKind::Flow);
         assert_eq!(catalogue.indicator("village_coverage").unwrap().unit, Unit::Ratio);
         assert_eq!(catalogue.key_of_root("nodes/64/workers/1"), Some("person"));
@@ -230,6 +264,11 @@ mod tests {
             ("id = \"agency_total\"", "id = \"talent_total\""),
             ("root = \"agencies\"", "root = \"stations\""),
             ("subject = \"agency\"", "subject = \"person\""),
+            ("weight = \"count\"", "weight = \"size\""),
+            ("or = [\"worker\"]", "otherwise = [\"worker\"]"),
+            ("batch = \"stations.demonstration_batch\"", "lot = \"stations.demonstration_batch\""),
+            ("undated = true", "undated = 2021"),
+            ("once = [\"level\", \"issued_on\"]", "if = [{ field = \"level\", present = true }]"),
         ] {
             assert!(TEXT.contains(good), "{good}");
             assert!(Catalogue::parse(&TEXT.replacen(good, bad, 1)).is_err(), "{bad}");
