@@ -240,7 +240,10 @@ impl<R> Field<R> {
                 required(check, at(record).is_some());
             }
             At::Flag(at) => required(check, at(record).is_some()),
-            At::Parts(parts) => required(check, parts.check(field, record, check) > 0),
+            At::Parts(parts) => {
+                let there = parts.check(field, record, check) > 0;
+                required(check, there);
+            }
         }
     }
 }

@@ -102,7 +102,8 @@ impl Shown {
     fn new(line: &Line, columns: &'static [Column]) -> Result<Self, String> {
         let mut targets = HashMap::new();
         for (at, column) in columns.iter().enumerate() {
-            let (Cell::Reference { kind: target, field } | Cell::Placed { kind: target, field }) = column.cell else {
+            let (Cell::Reference { kind: target, field } | Cell::Placed { kind: target, field, .. }) = column.cell
+            else {
                 continue;
             };
             let target = kind(target).map_err(|error| error.to_string())?;

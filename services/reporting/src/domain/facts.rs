@@ -150,6 +150,8 @@ struct Span<'a> {
     record: &'a Record,
     enters: Date,
     leaves: Option<Date>,
+    /// The record does not say since when.
+    opening: bool,
 }
 
 impl Span<'_> {
@@ -267,7 +269,7 @@ impl<'a> Counter<'a> {
                     } else {
                         vec![record.name().to_owned()]
                     };
-                    let span = Span { record, enters, leaves: None };
+                    let span = Span { record, enters, leaves: None, opening: false };
                     let earliest = events.entry(event).or_insert(span);
                     *earliest = if enters < earliest.enters { span } else { *earliest };
                 }
@@ -275,7 +277,7 @@ impl<'a> Counter<'a> {
         }
         for span in events.into_values() {
             if let Some(state) = self.state(source, &span, &places, span.enters) {
-                self.add(&State { opening: false, ..state }, span.enters, 1);
+                self.add(&state, span.enters, 1);
             }
         }
     }
@@ -307,7 +309,8 @@ impl<'a> Counter<'a> {
         let known = |field: &Field, record: &Record| record.day(field).ok().flatten();
         let place = |record: &'a Record| {
             let leaves = holding.leaves.iter().filter_map(|field| known(field, record)).chain(record.cut()).min();
-            Span { record, enters: known(&holding.enters, record).unwrap_or(OPENING), leaves }
+            let enters = known(&holding.enters, record);
+            Span { record, enters: enters.unwrap_or(OPENING), leaves, opening: enters.is_none() }
         };
         self.of_kind(&self.count.placed_by).filter(|r| r.is_readable()).map(place).collect()
     }
@@ -329,7 +332,7 @@ impl<'a> Counter<'a> {
             let record = if *kind == source.from { span.record } else { placing };
             (name.as_str(), record.shown(field))
         });
-        let opening = source.undated || span.enters == OPENING;
+        let opening = source.undated || span.opening;
         Some(State { area: area.as_str().to_owned(), dims: dims_text(dims), opening, weight })
     }
 }
@@ -359,7 +362,7 @@ fn span<'a>(holding: &Holding, record: &'a Record) -> Result<Option<Span<'a>>, T
         return Err(Trouble::OutOfOrder);
     }
     let leaves = leaves.into_iter().chain(record.cut()).min();
-    let span = Span { record, enters, leaves };
+    let span = Span { record, enters, leaves, opening: enters == OPENING };
     Ok(leaves.is_none_or(|leaves| enters < leaves).then_some(span))
 }
 
@@ -391,7 +394,7 @@ fn union(mut spans: Vec<Span<'_>>) -> Vec<Span<'_>> {
 fn both<'a>(span: Span<'a>, other: Span<'_>) -> Option<Span<'a>> {
     let enters = span.enters.max(other.enters);
     let leaves = span.leaves.into_iter().chain(other.leaves).min();
-    leaves.is_none_or(|leaves| enters < leaves).then_some(Span { record: span.record, enters, leaves })
+    leaves.is_none_or(|leaves| enters < leaves).then_some(Span { enters, leaves, ..span })
 }
 
 #[cfg(test)]
