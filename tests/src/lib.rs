@@ -9,6 +9,7 @@
 
 pub mod bench;
 pub mod collector;
+pub mod contract;
 pub mod crowd;
 pub mod database;
 pub mod desk;
@@ -96,6 +97,12 @@ pub fn number(name: &str, usual: u32) -> u32 {
 #[must_use]
 pub fn python() -> Option<PathBuf> {
     environment("QIANSHOU_TEST_PYTHON").map(PathBuf::from)
+}
+
+/// Whether what a program writes into the repository is written anew, not only compared.
+#[must_use]
+pub fn writes() -> bool {
+    environment("QIANSHOU_WRITE").is_some()
 }
 
 /// The one place where the stories look at the environment; `tests/run` sets it.

@@ -5,8 +5,10 @@ use std::ops::Range;
 use qianshou_proto::{
     common::v1::PutOutcome,
     registry::v1::{
-        Agency, AgencyType, Assignment, Certificate, CertificateLevel, Division, Sector, Station, StationOrigin,
-        StationStatus, StationType, Worker,
+        Agency, AgencyType, Assessment, AssessmentResult, Assignment, Certificate, CertificateLevel, Criterion,
+        Division, Document, DocumentKind, DocumentStatus, Employment, Incubation, IncubationStage, IncubationStageKind,
+        Post, Recognition, RecognitionKind, Sector, SixHave, Station, StationOrigin, StationStatus, StationType,
+        System, Tag, TagLabel, Template, Worker,
     },
 };
 use qianshou_registry::domain::identifier::{citizen_with_check, uscc_with_check};
@@ -138,4 +140,147 @@ pub fn division(n: u32) -> Division {
         valid_from: Some("2024-01-01".to_owned()),
         ..Division::default()
     }
+}
+
+fn text(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+/// Posts of a county.
+#[must_use]
+pub fn post(n: u32) -> Post {
+    Post {
+        display_name: Some(format!("社会工作岗{n}")),
+        category: text("专业技术岗位"),
+        division: Some(COUNTIES[n as usize % 3].to_owned()),
+        count: Some(1 + n % 3),
+        since: text("2021-01-01"),
+        sector: Some(Sector::Institution.into()),
+        ..Post::default()
+    }
+}
+
+/// An employment of this worker, told apart by its first day.
+#[must_use]
+pub fn employment(n: u32, worker: &str) -> Employment {
+    Employment {
+        worker: text(worker),
+        sector: Some(Sector::Agency.into()),
+        assignment: Some(Assignment::Professional.into()),
+        since: Some(day(n)),
+        ..Employment::default()
+    }
+}
+
+/// A service system of four levels, told apart by its first day.
+#[must_use]
+pub fn system(n: u32) -> System {
+    use StationType::{CityBase, CountyCentre, TownshipStation, VillageRoom};
+    System {
+        division: text("6401"),
+        types: [CountyCentre, TownshipStation, VillageRoom, CityBase].map(i32::from).to_vec(),
+        since: Some(day(n)),
+        ..System::default()
+    }
+}
+
+/// An incubation at this base of this agency, told apart by its first day.
+#[must_use]
+pub fn incubation(n: u32, base: &str, agency: &str) -> Incubation {
+    use IncubationStageKind::{Entered, Incubating};
+    let stage = |stage: IncubationStageKind, on: &str| IncubationStage { stage: Some(stage.into()), on: text(on) };
+    Incubation {
+        base: text(base),
+        agency: text(agency),
+        stage: Some(Incubating.into()),
+        stages: vec![stage(Entered, "2023-12-01"), stage(Incubating, "2024-03-01")],
+        since: Some(day(n)),
+        ..Incubation::default()
+    }
+}
+
+/// A local standard of two criteria.
+#[must_use]
+pub fn template(n: u32) -> Template {
+    let criterion = |code: &str, title: &str, required, weight| Criterion {
+        code: text(code),
+        title: text(title),
+        required: Some(required),
+        weight: Some(weight),
+    };
+    Template {
+        display_name: Some(format!("社工站建设规范{n}")),
+        edition: text("2023"),
+        issuer: text("自治区党委社会工作部"),
+        division: text("64"),
+        criteria: vec![criterion("A1", "有固定场地", true, 60), criterion("A2", "有办公设备", false, 40)],
+        valid_from: text("2023-01-01"),
+        ..Template::default()
+    }
+}
+
+/// An assessment of this station by this template, told apart by its day.
+#[must_use]
+pub fn assessment(n: u32, station: &str, template: &str) -> Assessment {
+    let result = |code: &str, met, score| AssessmentResult {
+        criterion: text(code),
+        met: Some(met),
+        score,
+        evidence: text("宁评〔2023〕1号"),
+    };
+    Assessment {
+        station: text(station),
+        template: text(template),
+        assessed_on: Some(day(n)),
+        assessor: text("宁夏社会工作协会"),
+        results: vec![result("A1", true, Some(90)), result("A2", false, None)],
+        six_haves: vec![SixHave::Place.into(), SixHave::Staff.into()],
+        ..Assessment::default()
+    }
+}
+
+/// That this station is a demonstration station, told apart by its day.
+#[must_use]
+pub fn recognition(n: u32, station: &str) -> Recognition {
+    Recognition {
+        station: text(station),
+        kind: Some(RecognitionKind::Demonstration.into()),
+        level: text("省级"),
+        batch: text("第一批"),
+        issuer: text("自治区民政厅"),
+        recognised_on: Some(day(n)),
+        ..Recognition::default()
+    }
+}
+
+/// A policy.
+#[must_use]
+pub fn document(n: u32) -> Document {
+    Document {
+        title: Some(format!("关于加强社工站建设的意见{n}")),
+        number: Some(format!("宁民发〔2021〕{n}号")),
+        kind: Some(DocumentKind::Policy.into()),
+        issuers: vec!["自治区民政厅".to_owned(), "自治区财政厅".to_owned()],
+        issued_on: text("2021-04-20"),
+        status: Some(DocumentStatus::InForce.into()),
+        division: text("64"),
+        ..Document::default()
+    }
+}
+
+/// A key county, told apart by its first day.
+#[must_use]
+pub fn tag(n: u32) -> Tag {
+    Tag {
+        division: text("640424"),
+        label: Some(TagLabel::KeyCounty.into()),
+        since: Some(day(n)),
+        source: text("国乡振发〔2021〕7号"),
+        ..Tag::default()
+    }
+}
+
+/// A day for each number, before the stories' own.
+fn day(n: u32) -> String {
+    format!("20{:02}-{:02}-{:02}", 10 + n / 336, 1 + n / 28 % 12, 1 + n % 28)
 }

@@ -12,11 +12,19 @@ use prost_types::{
     field_descriptor_proto::{Label, Type},
 };
 use qianshou_kernel::error::{Reason, Violation, code};
-use qianshou_tests::{buf, refusal::is_han, source::root};
+use qianshou_tests::{
+    buf,
+    contract::{HOUSES, House},
+    refusal::is_han,
+    source::root,
+    writes,
+};
 use tonic::Code;
 
 /// The image of the last release, made by `buf build --exclude-source-info -o ../tests/contract/v1.binpb`.
 const RELEASED: &str = "tests/contract/v1.binpb";
+/// Which calls a client may repeat by itself.
+const RETRIED: &str = "proto/service_config.json";
 
 #[test]
 fn it_is_linted_and_formatted() {
@@ -49,10 +57,27 @@ fn it_breaks_nothing_that_was_released() {
     assert!(names.len() >= 11, "the released image is empty");
 }
 
+/// Six calls of every noun, alike but for a few words; and which of them a client may repeat.
+#[test]
+fn the_standard_calls_are_as_written() {
+    for house in HOUSES {
+        for (file, write) in [(house.file, House::written as fn(&House, &str) -> String), (RETRIED, House::retried)] {
+            let path = root().join(file);
+            let stands = std::fs::read_to_string(&path).unwrap();
+            let written = write(&house, &stands);
+            if writes() {
+                std::fs::write(&path, written).unwrap();
+            } else {
+                assert!(stands == written, "{file} is not as written: run QIANSHOU_WRITE=1 tests/run contract");
+            }
+        }
+    }
+}
+
 /// What is repeated by itself does no harm: reads, and writes that a request id makes harmless; and nothing but UNAVAILABLE is.
 #[test]
 fn only_what_may_be_repeated_is_retried() {
-    let text = std::fs::read_to_string(root().join("proto/service_config.json")).unwrap();
+    let text = std::fs::read_to_string(root().join(RETRIED)).unwrap();
     let config: serde_json::Value = serde_json::from_str(&text).unwrap();
     let [entry] = &config["methodConfig"].as_array().unwrap()[..] else { panic!("one entry is expected") };
     assert_eq!(entry["retryPolicy"]["retryableStatusCodes"], serde_json::json!(["UNAVAILABLE"]));

@@ -1,5 +1,7 @@
 //! Reporting: tables that add up, at home and at the nation, now and for any day that was.
 
+mod city;
+
 use qianshou_kernel::{error::Reason, identity::Role};
 use qianshou_proto::{
     registry::v1::{Agency, Certificate, CertificateLevel, Station, StationType, Worker},
@@ -331,14 +333,16 @@ async fn what_cannot_be_answered_is_refused(world: World) {
     );
 }
 
-/// Figures at the end of a day, as people read them: `indicator`, or `indicator[LEVEL]`; `-` where there is no such cell.
+/// Figures at the end of a day, as people read them: `indicator`, `indicator[SENIOR]` of a level, or `indicator[origin=NEW]`; `-` where
+/// there is no such cell.
 async fn figures(at: &Caller, area: &str, day: &str, indicators: &[&str]) -> Vec<String> {
     let mut figures = vec![];
     for figure in indicators {
-        let (id, level) = figure.split_once('[').map_or((*figure, ""), |(id, level)| (id, level.trim_end_matches(']')));
-        let by = if level.is_empty() { vec![] } else { vec!["level".to_owned()] };
+        let (id, by) = figure.split_once('[').map_or((*figure, ""), |(id, by)| (id, by.trim_end_matches(']')));
+        let (key, value) = by.split_once('=').unwrap_or(("level", by));
+        let by = if value.is_empty() { vec![] } else { vec![key.to_owned()] };
         let cells = whole(at, ReadTableRequest { by, ..asked(area, day, &[id]) }).await;
-        let cell = cells.iter().find(|cell| cell.by.first().map_or("", |by| by.value()) == level);
+        let cell = cells.iter().find(|cell| cell.by.first().map_or("", |by| by.value()) == value);
         figures.push(cell.map_or_else(|| "-".to_owned(), shown));
     }
     figures

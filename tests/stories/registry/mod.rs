@@ -3,6 +3,7 @@
 mod callers;
 mod input;
 mod lists;
+mod nouns;
 mod references;
 
 use std::collections::BTreeSet;

@@ -117,6 +117,32 @@ async fn every_reason_is_in_the_receipt_and_good_rows_are_taken(world: World) {
     let said = send(&desk, "certificates", &certificates, &cases).await;
     assert!(!said.err.contains(&third) && !said.err.contains(&first), "{said:?}");
 
+    // What is wrong with one of several parts in a cell is told with its place and its own name.
+    let templates = ["模板名称", "版本", "所在地区划代码", "生效日期", "指标"];
+    let cases: [Case<'_>; 4] = [
+        (vec!["规范", "2023", "64", "2023-01-01", "A1｜场地｜是｜60；A2｜设备"], &[]),
+        (
+            vec!["规范", "2024", "64", "2024-01-01", "A1｜场地；A1｜设备｜｜10001；A3"],
+            &["指标第2项编码：已被指标第1项使用", "指标第2项权重：格式不正确", "指标第3项指标：必填"],
+        ),
+        (vec!["规范", "2025", "64", "", "A1｜场地｜也许"], &["生效日期：必填", "指标：不在有效列表中（是、否）"]),
+        (
+            vec!["规范", "2025", "64", "2025-01-01", "A1｜场地｜是｜60｜多"],
+            &["指标：格式不正确，应为编码｜指标｜必备｜权重"],
+        ),
+    ];
+    send(&desk, "templates", &templates, &cases).await;
+    let posts = ["岗位名称", "岗位类别", "所在地区划代码", "数量", "设岗单位统一社会信用代码"];
+    let cases: [Case<'_>; 3] = [
+        (vec!["岗", "管理", "640104", "", &one], &[]),
+        (vec!["岗二", "", "640104", "几个", ""], &["岗位类别：必填", "数量：格式不正确，应为整数"]),
+        (
+            vec!["岗三", "管理", "640104", "0", &two],
+            &["数量：格式不正确", "设岗单位统一社会信用代码：引用的记录不存在"],
+        ),
+    ];
+    send(&desk, "posts", &posts, &cases).await;
+
     let nation = world.node("00").await;
     let desk = world.desk(&nation, Role::Editor, "00").await;
     let divisions = ["区划代码", "名称", "生效日期", "失效日期"];

@@ -6,7 +6,9 @@ mod office;
 mod round_trip;
 
 use qianshou_kernel::identity::Role;
-use qianshou_proto::registry::v1::{Agency, Certificate, CertificateLevel, SixHave, Station, Worker};
+use qianshou_proto::registry::v1::{
+    Agency, Assessment, Certificate, CertificateLevel, Post, SixHave, Station, Template, Worker,
+};
 use qianshou_registry::domain::KINDS;
 use qianshou_tests::{
     World,
@@ -23,7 +25,7 @@ stories! {
     what_a_file_does_not_speak_of_stays
 }
 
-/// Files of the four kinds that a province keeps, each in another form.
+/// Files of kinds that a province keeps, each in another form.
 fn write_files(desk: &Desk) {
     let (one, two) = (uscc(1), uscc(2));
     desk.workbook(
@@ -61,13 +63,28 @@ fn write_files(desk: &Desk) {
         ),
     )
     .unwrap();
+    desk.workbook(
+        "posts.xlsx",
+        &[
+            vec!["岗位", "设岗单位信用代码", "岗位类型", "区划代码", "岗位数", "设岗时间", "职称"],
+            vec!["社会工作岗", &one, "专业技术岗位", "640104", "1,200", "2021.06.01", "社会工作师"],
+            vec!["社会工作岗", "", "管理岗位", "640104", "", "", ""],
+        ],
+    );
+    desk.text(
+        "templates.csv",
+        "标准名称,版次,地区代码,指标,实施日期\r\n建设规范,2022,64,,2022年1月\r\n\
+         建设规范（新）,2023,64,A1|有固定场地|有|60; A2 ｜ 有设备,2023-01-01\r\n",
+    );
 }
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 6] = [
     ("agencies", "agencies.xlsx"),
     ("stations", "stations.csv"),
     ("workers", "workers.xlsx"),
     ("certificates", "certificates.csv"),
+    ("posts", "posts.xlsx"),
+    ("templates", "templates.csv"),
 ];
 
 async fn good_files_of_every_kind_are_taken_once(world: World) {
@@ -105,6 +122,26 @@ async fn good_files_of_every_kind_are_taken_once(world: World) {
         (certificates[0].level(), certificates[0].registered_until()),
         (CertificateLevel::Intermediate, "2024-02-29")
     );
+
+    let mut posts = admin.list_all::<Post>(Default::default()).await;
+    posts.sort_by_key(|post| post.count);
+    assert_eq!((posts[0].count(), posts[1].count(), posts[1].employer.as_ref()), (1, 1_200, agencies[0].name.as_ref()));
+    let templates = admin.list_all::<Template>(Default::default()).await;
+    let criteria = &templates.iter().find(|template| template.edition() == "2023").unwrap().criteria;
+    let told: Vec<_> = criteria.iter().map(|c| (c.code(), c.title(), c.required, c.weight)).collect();
+    assert_eq!(told, [("A1", "有固定场地", Some(true), Some(60)), ("A2", "有设备", None, None)]);
+    let headers = vec!["区划代码", "社工站", "评估标准", "评估时间", "评估结果", "六有"];
+    let found = "A1|Y|90|卷\\|宗1；A2|×";
+    let row = vec!["640104", stations[0].name(), "建设规范（新）", "2023年5月10日", found, "场地"];
+    desk.workbook("assessments.xlsx", &[headers, row]);
+    for figures in [[1, 0, 0, 0], [0, 0, 1, 0]] {
+        let said = desk.import("assessments", "assessments.xlsx", &[]).await;
+        assert_eq!((said.code, said.figures()), (0, figures), "{said:?}");
+    }
+    let assessed = admin.list_all::<Assessment>(Default::default()).await.remove(0);
+    assert_eq!((assessed.station.as_ref(), assessed.score()), (stations[0].name.as_ref(), 9_000));
+    let told: Vec<_> = assessed.results.iter().map(|r| (r.criterion(), r.met(), r.score, r.evidence())).collect();
+    assert_eq!(told, [("A1", true, Some(90), "卷|宗1"), ("A2", false, None, "")]);
 
     let nation = world.node("00").await;
     let desk = world.desk(&nation, Role::Editor, "00").await;
@@ -175,7 +212,7 @@ async fn a_clerk_stays_in_their_area(world: World) {
     let own = county.run(&["export", "agencies"]).await;
     assert_eq!((lines(&all), lines(&some), lines(&own)), (3, 2, 2), "{all:?} {some:?} {own:?}");
     assert!(
-        all.out.starts_with("机构名称,统一社会信用代码,机构类型,所在地区划代码,成立日期,注销日期,业务领域,编号\n"),
+        all.out.starts_with("机构名称,统一社会信用代码,机构类型,所在地区划代码,成立日期,注销日期,业务领域,别名,编号\n"),
         "{all:?}"
     );
     let reader = world.desk(&ningxia, Role::Reader, "64").await;

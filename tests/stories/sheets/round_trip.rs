@@ -10,12 +10,18 @@ use proptest::{
 use qianshou_kernel::identity::Role;
 use qianshou_proto::{
     common::v1::{PutOutcome, PutState},
-    registry::v1::{Agency, Certificate, SixHave, Station, Worker},
+    registry::v1::{
+        Agency, Assessment, AssessmentResult, Certificate, Criterion, Document, Employment, Incubation, Post,
+        Recognition, Registration, SixHave, Station, Tag, TagLabel, Template, Worker,
+    },
 };
 use qianshou_registry::domain::KINDS;
 use qianshou_tests::{
     Caller, World,
-    sample::{TOWNSHIP, agency, certificate, station, worker},
+    sample::{
+        TOWNSHIP, agency, assessment, certificate, document, employment, incubation, post, recognition, station,
+        system, tag, template, worker,
+    },
     stories,
     verbs::Noun,
 };
@@ -53,12 +59,21 @@ async fn put<N: Noun>(by: &Caller, nouns: Vec<N>) -> Vec<Option<String>> {
     outcomes.into_iter().map(|outcome| outcome.name).collect()
 }
 
+/// Names of records of one kind, by their numbers.
+type Names = Vec<Option<String>>;
+
 async fn fill(by: &Caller) {
     let mut chance =
         Chance(TestRunner::new_with_rng(Default::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha)));
+    let names = fill_registers(by, &mut chance).await;
+    fill_what_is_said(by, &mut chance, names).await;
+}
+
+async fn fill_registers(by: &Caller, chance: &mut Chance) -> [Names; 3] {
     let agencies = (0..RECORDS).map(|n| Agency {
         display_name: Some(format!("{}{n}", chance.text())),
         fields: chance.texts(),
+        aliases: chance.texts(),
         closed_on: (n % 3 == 0).then(|| "2020-02-29".to_owned()),
         r#type: (n % 4 > 0).then_some((n % 7).cast_signed()),
         ..agency(n)
@@ -91,9 +106,90 @@ async fn fill(by: &Caller) {
         number: Some(format!("{}{n}", chance.text())),
         registered_until: (n % 2 == 0).then(|| "2025-09-30".to_owned()),
         revoked_on: (n % 5 == 0).then(|| "2021-01-01".to_owned()),
+        registrations: (0..n % 3).map(registration).collect(),
         ..certificate(n, workers[n as usize].as_deref().unwrap())
     });
     put(by, certificates.collect::<Vec<_>>()).await;
+    [agencies, stations, workers]
+}
+
+fn registration(n: u32) -> Registration {
+    Registration {
+        registered_on: Some(format!("202{n}-10-01")),
+        until: Some(format!("202{}-09-30", n + 3)),
+        hours: (n > 0).then_some(72),
+    }
+}
+
+async fn fill_what_is_said(by: &Caller, chance: &mut Chance, [agencies, stations, workers]: [Names; 3]) {
+    let of = |names: &Names, n: u32| names[n as usize].clone().unwrap();
+    let posts = (0..RECORDS).map(|n| Post {
+        // The last are equal but for their number.
+        display_name: Some(if n + 3 > RECORDS { "=岗".to_owned() } else { chance.text() }),
+        category: Some(chance.text()),
+        title_link: (n % 2 == 0).then(|| chance.text()),
+        employer: (n % 3 == 0).then(|| of(&agencies, n)),
+        r#ref: Some(format!("{}{n}", chance.text())),
+        ..post(n)
+    });
+    let posts = put(by, posts.collect::<Vec<_>>()).await;
+    let employments = (0..RECORDS).map(|n| Employment {
+        employer: (n % 2 == 0).then(|| of(&agencies, n)),
+        station: (n % 3 == 0).then(|| of(&stations, n)),
+        post: (n % 4 == 0).then(|| of(&posts, n)),
+        ..employment(n, &of(&workers, n))
+    });
+    put(by, employments.collect::<Vec<_>>()).await;
+    put(by, (0..RECORDS).map(system).collect::<Vec<_>>()).await;
+    let incubations = (0..RECORDS).map(|n| {
+        let whole = incubation(n, &of(&stations, n), &of(&agencies, n));
+        Incubation { stages: whole.stages[(n % 3).min(1) as usize..].to_vec(), ..whole }
+    });
+    put(by, incubations.collect::<Vec<_>>()).await;
+    let templates = (0..RECORDS).map(|n| {
+        let criteria = (0..n % 4).map(|i| Criterion {
+            code: Some(format!("{}{i}", chance.text())),
+            title: Some(chance.text()),
+            required: (i > 0).then_some(i == 1),
+            weight: (i < 2).then_some(10),
+        });
+        let criteria = criteria.collect();
+        Template { edition: Some(chance.text()), issuer: Some(chance.text()), criteria, ..template(n) }
+    });
+    let templates: Vec<Template> = templates.collect();
+    let names = put(by, templates.clone()).await;
+    let assessments = (0..RECORDS).map(|n| {
+        let results = templates[n as usize].criteria.iter().map(|criterion| AssessmentResult {
+            criterion: criterion.code.clone(),
+            met: criterion.required,
+            score: criterion.weight,
+            evidence: (n % 2 == 0).then(|| chance.text()),
+        });
+        Assessment { results: results.collect(), ..assessment(n, &of(&stations, n), &of(&names, n)) }
+    });
+    put(by, assessments.collect::<Vec<_>>()).await;
+    let recognitions = (0..RECORDS).map(|n| Recognition {
+        station: (n % 3 == 0).then(|| of(&stations, n)),
+        agency: (n % 3 == 1).then(|| of(&agencies, n)),
+        worker: (n % 3 == 2).then(|| of(&workers, n)),
+        level: (n % 2 == 0).then(|| chance.text()),
+        batch: Some(chance.text()),
+        ..recognition(n, "")
+    });
+    put(by, recognitions.collect::<Vec<_>>()).await;
+    let documents = (0..RECORDS).map(|n| Document {
+        title: Some(format!("{}{n}", chance.text())),
+        number: (n % 2 == 0).then(|| format!("{}{n}", chance.text())),
+        issuers: vec![chance.text(), format!("甲{n}")],
+        ..document(n)
+    });
+    put(by, documents.collect::<Vec<_>>()).await;
+    let tags = (0..RECORDS).map(|n| Tag {
+        label: Some(if n % 2 == 0 { TagLabel::Other } else { TagLabel::KeyCounty }.into()),
+        text: (n % 4 != 1).then(|| chance.text()),
+        ..tag(n)
+    });
+    put(by, tags.collect::<Vec<_>>()).await;
 }
 
 async fn an_export_comes_back_as_it_went(world: World) {

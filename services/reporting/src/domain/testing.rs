@@ -3,7 +3,8 @@
 use prost::Message;
 use qianshou_kernel::{clock::parse_day, id::Name};
 use qianshou_proto::registry::v1::{
-    Agency, Assignment, Certificate, CertificateLevel, Sector, Station, StationType, Worker,
+    Agency, Assessment, Assignment, Certificate, CertificateLevel, Employment, Post, Recognition, RecognitionKind,
+    Sector, Station, StationType, Worker,
 };
 
 use super::record::Record;
@@ -30,6 +31,52 @@ pub(crate) fn worker(division: &str, since: &str, until: &str) -> Worker {
 pub(crate) fn professional(station: &str, since: &str, until: &str) -> Worker {
     let assignment = Some(Assignment::Professional.into());
     Worker { station: Some(name("stations", station)), assignment, ..worker("640104", since, until) }
+}
+
+/// An employment at a station as a professional.
+pub(crate) fn employment(station: &str, since: &str, until: &str) -> Employment {
+    Employment {
+        worker: Some(name("workers", "w")),
+        station: Some(name("stations", station)).filter(|_| !station.is_empty()),
+        assignment: Some(Assignment::Professional.into()),
+        since: text(since),
+        until: text(until),
+        ..Employment::default()
+    }
+}
+
+/// A station is a demonstration station of this level.
+pub(crate) fn demonstration(station: &str, level: &str, recognised_on: &str, withdrawn_on: &str) -> Recognition {
+    Recognition {
+        station: Some(name("stations", station)).filter(|_| !station.is_empty()),
+        kind: Some(RecognitionKind::Demonstration.into()),
+        level: text(level),
+        recognised_on: text(recognised_on),
+        withdrawn_on: text(withdrawn_on),
+        ..Recognition::default()
+    }
+}
+
+/// So many of the six haves were found.
+pub(crate) fn assessment(station: &str, haves: i32, assessed_on: &str, expires_on: &str) -> Assessment {
+    Assessment {
+        station: Some(name("stations", station)),
+        six_haves: (1..=haves).collect(),
+        assessed_on: text(assessed_on),
+        expires_on: text(expires_on),
+        ..Assessment::default()
+    }
+}
+
+pub(crate) fn post(division: &str, count: u32, since: &str, ended_on: &str) -> Post {
+    Post {
+        division: text(division),
+        category: text("管理"),
+        count: Some(count).filter(|count| *count > 0),
+        since: text(since),
+        ended_on: text(ended_on),
+        ..Post::default()
+    }
 }
 
 pub(crate) fn certificate(

@@ -1,7 +1,7 @@
 use proptest::{collection::vec, prelude::*};
 use qianshou_proto::registry::v1::{
     CertificateLevel::{Assistant, Intermediate, Senior},
-    StationStatus,
+    Station, StationStatus,
     StationType::{CountyMain, TownshipStation},
     Worker,
 };
@@ -9,7 +9,10 @@ use qianshou_proto::registry::v1::{
 use super::*;
 use crate::domain::{
     catalogue::catalogue,
-    testing::{agency, certificate, cut, name, professional, record, station, text, worker},
+    testing::{
+        agency, assessment, certificate, cut, demonstration, employment, name, post, professional, record, station,
+        text, worker,
+    },
 };
 
 /// Counts a subject of the roots with these names.
@@ -209,6 +212,86 @@ fn a_station_is_professional_while_a_professional_serves() {
         told(&counted, "station_professional").iter().map(|f| f.replace(" 640104  ", " ")).collect();
     assert_eq!(days, ["2021-06-01 +1", "2022-03-01 -1", "2023-10-01 +1", "2024-01-01 -1"]);
     assert!(told(&counted, "station_bilingual").is_empty());
+}
+
+/// One indicator's facts of a station with these records: `day ±value[!opening]`.
+fn of_station(station: &Station, others: &[Record], indicator: &str) -> Vec<String> {
+    let records: Vec<Record> = [record("stations", "s", station)].into_iter().chain(others.iter().cloned()).collect();
+    let counted = counted("station", &["s"], &records);
+    assert_eq!(counted.problems.iter().find(|problem| problem.indicator == indicator), None);
+    told(&counted, indicator).iter().map(|fact| fact.replace(" 640104  ", " ").replace(" 640104", "")).collect()
+}
+
+#[test]
+fn an_employment_makes_a_station_professional_too() {
+    let here = station(CountyMain, "640104", "2021-06-01", "");
+    let others = [
+        record("workers", "1", &professional("s", "2020-01-01", "2022-01-01")),
+        record("employments", "1", &employment("s", "2021-12-01", "2022-03-01")),
+        record("employments", "2", &employment("s", "2023-03-01", "")),
+    ];
+    let facts = of_station(&here, &others, "station_professional");
+    assert_eq!(facts, ["2021-06-01 +1", "2022-03-01 -1", "2023-03-01 +1"]);
+    assert!(of_station(&here, &others[..0], "station_professional").is_empty());
+}
+
+#[test]
+fn a_demonstration_station_is_recognised_or_says_so_itself() {
+    let here = station(CountyMain, "640104", "2021-06-01", "2024-01-01");
+    let itself =
+        Station { demonstration_level: text("省级"), demonstration_batch: text("第一批"), ..here.clone() };
+    let recognised = |level, on, until| record("recognitions", level, &demonstration("s", level, on, until));
+    let of = |station: &Station, others: &[Record]| of_station(station, others, "station_demonstration");
+    assert!(of(&here, &[]).is_empty());
+    assert_eq!(
+        of(&itself, &[]),
+        ["2021-06-01 batch=第一批;level=省级 +1!+1", "2024-01-01 batch=第一批;level=省级 -1!-1"],
+        "since it opened at the earliest, and flagged"
+    );
+    let one = recognised("市级", "2022-12-01", "2023-05-01");
+    let expected = ["2022-12-01 batch=UNKNOWN;level=市级 +1", "2023-05-01 batch=UNKNOWN;level=市级 -1"];
+    assert_eq!(
+        of(&itself, std::slice::from_ref(&one)),
+        expected,
+        "what was recognised goes before what it says itself"
+    );
+    let two = [one, recognised("省级", "2023-02-01", "")];
+    let days: Vec<String> = of(&here, &two).iter().map(|fact| fact.replace("batch=UNKNOWN;level=", "")).collect();
+    assert_eq!(days, ["2022-12-01 市级 +1", "2023-02-01 市级 -1", "2023-02-01 省级 +1", "2024-01-01 省级 -1"]);
+    let undated = of(&here, &[recognised("市级", "", "")]);
+    assert_eq!(undated[0], "2021-06-01 batch=UNKNOWN;level=市级 +1!+1");
+    let award = qianshou_proto::registry::v1::Recognition { kind: Some(2), ..demonstration("s", "", "2022-12-01", "") };
+    assert!(of(&here, &[record("recognitions", "1", &award)]).is_empty());
+}
+
+#[test]
+fn the_newest_assessment_decides_whether_the_standard_is_met() {
+    let here = station(CountyMain, "640104", "2021-06-01", "");
+    let itself = |haves| Station { six_haves: (1..=haves).collect(), ..here.clone() };
+    let of = |station: &Station, others: &[Record]| of_station(station, others, "station_standard_met");
+    let assessed = |id, haves, on, until| record("assessments", id, &assessment("s", haves, on, until));
+    assert_eq!(of(&itself(6), &[]), ["2021-06-01 +1!+1"]);
+    assert!(of(&itself(5), &[]).is_empty());
+    let first = assessed("1", 6, "2022-05-10", "2025-05-10");
+    assert_eq!(of(&here, std::slice::from_ref(&first)), ["2022-05-10 +1", "2025-05-10 -1"]);
+    let both = [first, assessed("2", 5, "2023-05-10", "")];
+    assert_eq!(of(&itself(6), &both), ["2022-05-10 +1", "2023-05-10 -1"]);
+    assert_eq!(
+        of(&itself(6), &[assessed("3", 0, "2023-05-10", "")]),
+        ["2021-06-01 +1!+1"],
+        "it does not speak of them"
+    );
+}
+
+#[test]
+fn a_post_stands_for_as_many_as_it_says() {
+    let with =
+        |count| counted("post", &["p"], &[record("posts", "p", &post("640104", count, "2021-01-01", "2023-01-01"))]);
+    let expected = ["2021-01-01 640104 category=管理 +3", "2023-01-01 640104 category=管理 -3"];
+    assert_eq!(told(&with(3), "post_total"), expected);
+    let withheld = with(0);
+    assert!(withheld.facts.is_empty());
+    assert_eq!(withheld.problems.first().unwrap().trouble, Trouble::Unweighted("count".into()));
 }
 
 #[test]

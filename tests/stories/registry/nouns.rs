@@ -1,0 +1,421 @@
+//! What is said of agencies, stations, workers and divisions: posts, employments, service systems, incubations, templates, assessments,
+//! recognitions, documents, tags. Each lives like any noun; here is also what follows from what it refers to.
+
+use qianshou_kernel::{error::Reason, kind::ListQuery};
+use qianshou_proto::{
+    common::v1::PutState,
+    registry::v1::{
+        Agency, Assessment, AssessmentResult, Certificate, Document, DocumentStatus, Employment, Incubation,
+        IncubationStage, IncubationStageKind, Post, Recognition, RecognitionKind, Registration, Station, StationType,
+        System, Tag, TagLabel, Template, Worker,
+    },
+};
+use qianshou_tests::{
+    Caller, Node, World,
+    refusal::refused,
+    sample::{
+        TOWNSHIP, agency, assessment, certificate, citizen, document, employment, incubation, post, recognition,
+        station, system, tag, template, uscc, worker,
+    },
+    stories,
+    verbs::Noun,
+};
+
+use super::{
+    a_life, end_of_life,
+    input::{Fault, refuse_all},
+};
+
+stories! {
+    what_is_said_of_others_lives_from_create_to_delete
+    what_is_said_twice_changes_nothing
+    what_is_said_wrongly_is_refused
+    what_follows_is_filled_in
+    what_others_are_called_by_leads_to_them
+    a_station_has_its_place_in_the_tree
+    what_holds_on_a_day_is_listed
+}
+
+fn text(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+/// Records that the others refer to, by name.
+struct Ground {
+    agency: String,
+    station: String,
+    base: String,
+    worker: String,
+    template: String,
+}
+
+async fn ground(by: &Caller) -> Ground {
+    let base = Station { r#type: Some(StationType::CityBase.into()), division: text("6401"), ..station(9) };
+    let [here, base] = [by.create(station(1)).await, by.create(base).await].map(|s| s.unwrap().noun.name.unwrap());
+    Ground {
+        agency: by.create(agency(1)).await.unwrap().noun.name.unwrap(),
+        station: here,
+        base,
+        worker: by.create(worker(1)).await.unwrap().noun.name.unwrap(),
+        template: by.create(template(1)).await.unwrap().noun.name.unwrap(),
+    }
+}
+
+async fn what_is_said_of_others_lives_from_create_to_delete(world: World) {
+    let node = world.node("64").await;
+    let ground = ground(&node.admin).await;
+    let post = Post { employer: Some(ground.agency.clone()), ..post(1) };
+    lives(&node, post, |post| post.title_link = text("社会工作师"), "title_link").await;
+    let employed = Employment {
+        station: Some(ground.station.clone()),
+        employer: Some(ground.agency.clone()),
+        ..employment(1, &ground.worker)
+    };
+    lives(&node, employed, |employment| employment.until = text("2024-05-01"), "until").await;
+    lives(&node, system(1), |system| system.until = text("2025-01-01"), "until").await;
+    let incubated = incubation(1, &ground.base, &ground.agency);
+    lives(&node, incubated, |incubation| incubation.until = text("2024-06-01"), "until").await;
+    lives(&node, template(2), |template| template.valid_to = text("2025-01-01"), "valid_to").await;
+    let assessed = assessment(1, &ground.station, &ground.template);
+    lives(&node, assessed, |assessment| assessment.expires_on = text("2026-01-01"), "expires_on").await;
+    let recognised = recognition(1, &ground.station);
+    lives(&node, recognised, |recognition| recognition.withdrawn_on = text("2024-01-01"), "withdrawn_on").await;
+    lives(&node, document(1), |document| document.url = text("https://www.example.org/1"), "url").await;
+    lives(&node, tag(1), |tag| tag.until = text("2025-01-01"), "until").await;
+}
+
+async fn lives<N: Noun>(node: &Node, noun: N, change: impl Fn(&mut N), field: &str) {
+    let mut noun = a_life(node, noun, change, field).await;
+    let name = noun.name_mut().clone().unwrap();
+    end_of_life(&node.admin, name, noun).await;
+}
+
+async fn what_is_said_twice_changes_nothing(world: World) {
+    let node = world.node("64").await;
+    let Ground { agency, station, base, worker, template: by } = ground(&node.admin).await;
+    let numbered = |post: Post, number: &str| Post { r#ref: text(number), ..post };
+    let at = |employment: Employment| Employment { station: Some(station.clone()), ..employment };
+    let of = |subject: Recognition| Recognition { station: None, ..subject };
+    let settlement = |name: &str| Tag { label: Some(TagLabel::Relocation.into()), text: text(name), ..tag(1) };
+    twice(&node, vec![post(1), post(2), numbered(post(1), "甲"), Post { employer: Some(agency.clone()), ..post(1) }])
+        .await;
+    twice(&node, vec![employment(1, &worker), employment(2, &worker), at(employment(1, &worker))]).await;
+    twice(&node, vec![system(1), system(2), System { division: text("640104"), ..system(1) }]).await;
+    twice(&node, vec![incubation(1, &base, &agency), incubation(2, &base, &agency), incubation(1, &station, &agency)])
+        .await;
+    twice(&node, vec![template(2), Template { edition: text("2024"), ..template(2) }]).await;
+    let by_none = Assessment { template: None, results: vec![], ..assessment(1, &station, "") };
+    twice(&node, vec![assessment(1, &station, &by), assessment(2, &station, &by), by_none]).await;
+    let recognitions = vec![
+        recognition(1, &station),
+        Recognition { level: text("国家级"), ..recognition(1, &station) },
+        Recognition { kind: Some(RecognitionKind::Award.into()), level: None, ..recognition(1, &station) },
+        of(Recognition { agency: Some(agency), ..recognition(1, "") }),
+        of(Recognition { worker: Some(worker), ..recognition(1, "") }),
+    ];
+    twice(&node, recognitions).await;
+    let unnumbered = |title: &str| Document { number: None, title: text(title), ..document(3) };
+    let by_others = Document { issuers: vec!["自治区财政厅".into()], ..document(1) };
+    twice(&node, vec![document(1), by_others, unnumbered("通知一"), unnumbered("通知二")]).await;
+    twice(&node, vec![tag(1), tag(2), settlement("闽宁镇"), settlement("红寺堡")]).await;
+}
+
+/// Each is new, and the same again is unchanged and written nowhere.
+async fn twice<N: Noun>(node: &Node, nouns: Vec<N>) {
+    let count = nouns.len();
+    let first = node.admin.put(nouns.clone()).await.unwrap();
+    assert!(first.iter().all(|outcome| outcome.state() == PutState::Created), "{first:?}");
+    let before = node.position().await;
+    let again = node.admin.put(nouns).await.unwrap();
+    assert!(again.iter().all(|outcome| outcome.state() == PutState::Unchanged), "{again:?}");
+    let names = |outcomes: &[qianshou_proto::common::v1::PutOutcome]| {
+        outcomes.iter().map(|o| o.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((names(&again), node.position().await, again.len()), (names(&first), before, count));
+}
+
+async fn what_is_said_wrongly_is_refused(world: World) {
+    let node = world.node("64").await;
+    let admin = &node.admin;
+    let Ground { agency, station, base, worker, template: by } = ground(admin).await;
+    admin.create(post(1)).await.unwrap();
+    admin.create(employment(1, &worker)).await.unwrap();
+    admin.create(system(1)).await.unwrap();
+    admin.create(incubation(1, &base, &agency)).await.unwrap();
+    admin.create(assessment(1, &station, &by)).await.unwrap();
+    admin.create(recognition(1, &station)).await.unwrap();
+    admin.create(document(1)).await.unwrap();
+    admin.create(tag(1)).await.unwrap();
+
+    let posts: [Fault<Post>; 11] = [
+        (|p| p.display_name = None, Reason::Required, "display_name"),
+        (|p| p.category = None, Reason::Required, "category"),
+        (|p| p.division = None, Reason::Required, "division"),
+        (|p| p.division = text("649999"), Reason::NotInList, "division"),
+        (|p| p.count = Some(0), Reason::Malformed, "count"),
+        (|p| p.since = text("2024-06-02"), Reason::InFuture, "since"),
+        (|p| p.ended_on = text("2020-12-31"), Reason::OutOfOrder, "ended_on"),
+        (|p| p.sector = Some(99), Reason::NotInList, "sector"),
+        (|p| p.employer = text("nodes/64/agencies/nobody"), Reason::ReferenceNotFound, "employer"),
+        (|p| p.title_link = text("职\n称"), Reason::ControlCharacter, "title_link"),
+        (|p| *p = post(1), Reason::Duplicate, "display_name"),
+    ];
+    let employments: [Fault<Employment>; 9] = [
+        (|e| e.worker = None, Reason::Required, "worker"),
+        (|e| e.worker = text("nodes/64/workers/nobody"), Reason::ReferenceNotFound, "worker"),
+        (|e| e.worker = Some(format!("workers/{}", citizen(99))), Reason::ReferenceNotFound, "worker"),
+        (|e| e.since = None, Reason::Required, "since"),
+        (|e| e.since = text("2024-06-02"), Reason::InFuture, "since"),
+        (|e| e.until = text("2009-12-31"), Reason::OutOfOrder, "until"),
+        (|e| e.station = text("nodes/64/posts/1"), Reason::Malformed, "station"),
+        (|e| e.post = text("posts/6401/没有的岗位"), Reason::ReferenceNotFound, "post"),
+        (|e| e.since = employment(1, "").since, Reason::Duplicate, "worker"),
+    ];
+    let systems: [Fault<System>; 8] = [
+        (|s| s.division = None, Reason::Required, "division"),
+        (|s| s.division = text(TOWNSHIP), Reason::Malformed, "division"),
+        (|s| s.division = text("649999"), Reason::NotInList, "division"),
+        (|s| s.types = vec![0], Reason::Required, "types"),
+        (|s| s.types = vec![1, 99], Reason::NotInList, "types"),
+        (|s| s.since = None, Reason::Required, "since"),
+        (|s| s.until = text("2009-12-31"), Reason::OutOfOrder, "until"),
+        (|s| s.since = system(1).since, Reason::Duplicate, "division"),
+    ];
+    let incubations: [Fault<Incubation>; 11] = [
+        (|i| i.base = None, Reason::Required, "base"),
+        (|i| i.agency = None, Reason::Required, "agency"),
+        (|i| i.agency = Some(format!("agencies/{}", uscc(99))), Reason::ReferenceNotFound, "agency"),
+        (|i| i.stage = None, Reason::Required, "stage"),
+        (|i| i.stage = Some(99), Reason::NotInList, "stage"),
+        (|i| i.since = text("2023-12-02"), Reason::OutOfOrder, "stages[0].on"),
+        (|i| i.stages[1].on = text("2023-11-30"), Reason::OutOfOrder, "stages[1].on"),
+        (|i| i.stages[1].on = None, Reason::Required, "stages[1].on"),
+        (|i| i.stages[0].stage = Some(99), Reason::NotInList, "stages[0].stage"),
+        (|i| i.stages = vec![IncubationStage::default(); 201], Reason::TooMany, "stages"),
+        (|i| i.since = incubation(1, "", "").since, Reason::Duplicate, "agency"),
+    ];
+    let templates: [Fault<Template>; 9] = [
+        (|t| t.edition = None, Reason::Required, "edition"),
+        (|t| t.division = None, Reason::Required, "division"),
+        (|t| t.valid_from = None, Reason::Required, "valid_from"),
+        (|t| t.valid_to = text("2022-12-31"), Reason::OutOfOrder, "valid_to"),
+        (|t| t.criteria[0].title = text(" "), Reason::Required, "criteria[0].title"),
+        (|t| t.criteria[1].weight = Some(10_001), Reason::Malformed, "criteria[1].weight"),
+        (|t| t.criteria[1].code = text(" A1 "), Reason::Duplicate, "criteria[1].code"),
+        (|t| t.criteria[1].code = text("A\u{7f}"), Reason::ControlCharacter, "criteria[1].code"),
+        (|t| *t = template(1), Reason::Duplicate, "display_name"),
+    ];
+    let assessments: [Fault<Assessment>; 11] = [
+        (|a| a.station = None, Reason::Required, "station"),
+        (|a| a.template = None, Reason::Required, "template"),
+        (|a| a.template = text("templates/64/没有的标准"), Reason::ReferenceNotFound, "template"),
+        (|a| a.assessed_on = None, Reason::Required, "assessed_on"),
+        (|a| a.assessed_on = text("2024-06-02"), Reason::InFuture, "assessed_on"),
+        (|a| a.expires_on = text("2009-12-31"), Reason::OutOfOrder, "expires_on"),
+        (|a| a.results[0].score = Some(101), Reason::Malformed, "results[0].score"),
+        (|a| a.results[1].criterion = text("A3"), Reason::NotInList, "results[1].criterion"),
+        (|a| a.results[1].criterion = text("A1"), Reason::Duplicate, "results[1].criterion"),
+        (|a| a.six_haves = vec![7], Reason::NotInList, "six_haves"),
+        (|a| a.assessed_on = assessment(1, "", "").assessed_on, Reason::Duplicate, "station"),
+    ];
+    let recognitions: [Fault<Recognition>; 8] = [
+        (|r| r.station = None, Reason::Required, "station"),
+        (|r| r.agency = Some(format!("agencies/{}", uscc(1))), Reason::TooMany, "agency"),
+        (|r| r.station = text("nodes/64/stations/nobody"), Reason::ReferenceNotFound, "station"),
+        (|r| r.kind = None, Reason::Required, "kind"),
+        (|r| r.recognised_on = None, Reason::Required, "recognised_on"),
+        (|r| r.valid_until = text("2009-12-31"), Reason::OutOfOrder, "valid_until"),
+        (|r| r.withdrawn_on = text("2024-06-02"), Reason::InFuture, "withdrawn_on"),
+        (|r| r.recognised_on = recognition(1, "").recognised_on, Reason::Duplicate, "station"),
+    ];
+    let documents: [Fault<Document>; 10] = [
+        (|d| d.title = None, Reason::Required, "title"),
+        (|d| d.kind = None, Reason::Required, "kind"),
+        (|d| d.issuers = vec![" ".into()], Reason::Required, "issuers"),
+        (|d| d.issuers = (0..51).map(|n| n.to_string()).collect(), Reason::TooMany, "issuers"),
+        (|d| d.issued_on = None, Reason::Required, "issued_on"),
+        (|d| d.repealed_on = text("2021-04-19"), Reason::OutOfOrder, "repealed_on"),
+        (|d| d.status = Some(99), Reason::NotInList, "status"),
+        (|d| d.url = text("javascript:alert(1)"), Reason::Malformed, "url"),
+        (|d| d.title = Some("长".repeat(4_001)), Reason::TooLong, "title"),
+        (|d| d.number = document(1).number, Reason::Duplicate, "number"),
+    ];
+    let tags: [Fault<Tag>; 7] = [
+        (|t| t.division = None, Reason::Required, "division"),
+        (|t| t.label = None, Reason::Required, "label"),
+        (|t| t.label = Some(TagLabel::Other.into()), Reason::Required, "text"),
+        (|t| t.since = None, Reason::Required, "since"),
+        (|t| t.since = text("2024-02-30"), Reason::Malformed, "since"),
+        (|t| t.until = text("2009-12-31"), Reason::OutOfOrder, "until"),
+        (|t| t.since = tag(1).since, Reason::Duplicate, "division"),
+    ];
+    let held = Certificate { registrations: registrations(), ..certificate(1, &worker) };
+    let certificates: [Fault<Certificate>; 4] = [
+        (|c| c.registrations[0].until = None, Reason::Required, "registrations[0].until"),
+        (|c| c.registrations[0].until = text("2019-09-30"), Reason::OutOfOrder, "registrations[0].until"),
+        (|c| c.registrations.swap(0, 1), Reason::OutOfOrder, "registrations[1].registered_on"),
+        (|c| c.registrations[1].hours = Some(10_001), Reason::Malformed, "registrations[1].hours"),
+    ];
+    let before = node.ledger.head().await.unwrap();
+    refuse_all(admin, &post(2), &posts).await;
+    refuse_all(admin, &employment(2, &worker), &employments).await;
+    refuse_all(admin, &system(2), &systems).await;
+    refuse_all(admin, &incubation(2, &base, &agency), &incubations).await;
+    refuse_all(admin, &template(2), &templates).await;
+    refuse_all(admin, &assessment(2, &station, &by), &assessments).await;
+    refuse_all(admin, &recognition(2, &station), &recognitions).await;
+    refuse_all(admin, &document(2), &documents).await;
+    refuse_all(admin, &tag(2), &tags).await;
+    refuse_all(admin, &held, &certificates).await;
+    assert_eq!(node.ledger.head().await.unwrap(), before, "nothing was written");
+    for name in [&agency, &station, &base, &worker, &by] {
+        let told = match name.split('/').nth(2).unwrap() {
+            "agencies" => admin.delete::<Agency>(name).await,
+            "stations" => admin.delete::<Station>(name).await,
+            "workers" => admin.delete::<Worker>(name).await,
+            _ => admin.delete::<Template>(name).await,
+        };
+        refused(told, Reason::StillReferenced, "name");
+    }
+}
+
+fn registrations() -> Vec<Registration> {
+    let registration =
+        |on: &str, until: &str| Registration { registered_on: text(on), until: text(until), hours: Some(72) };
+    vec![registration("2019-10-01", "2022-09-30"), registration("2022-10-01", "2025-09-30")]
+}
+
+async fn what_follows_is_filled_in(world: World) {
+    let node = world.node("64").await;
+    let admin = &node.admin;
+    let Ground { agency, station, base, worker, template: by } = ground(admin).await;
+    let county = admin.get::<Worker>(&worker).await.unwrap().division;
+    let mut divisions = vec![];
+    divisions.push(admin.create(employment(1, &worker)).await.unwrap().noun.division);
+    divisions.push(admin.create(incubation(1, &base, &agency)).await.unwrap().noun.division);
+    divisions.push(admin.create(recognition(1, &station)).await.unwrap().noun.division);
+    let award = |n| Recognition { kind: Some(RecognitionKind::Award.into()), station: None, ..recognition(n, "") };
+    divisions.push(admin.create(Recognition { agency: Some(agency.clone()), ..award(1) }).await.unwrap().noun.division);
+    divisions.push(admin.create(Recognition { worker: Some(worker.clone()), ..award(1) }).await.unwrap().noun.division);
+    let assessed = admin.create(assessment(1, &station, &by)).await.unwrap().noun;
+    divisions.push(assessed.division.clone());
+    let seat = admin.get::<Agency>(&agency).await.unwrap().division;
+    let [here, city] = [TOWNSHIP, "6401"].map(text);
+    assert_eq!(divisions, [county.clone(), city, here.clone(), seat, county, here]);
+
+    // 60 × 90 + 40 × 0 of 100, in hundredths; a result that changes is weighed anew, and who gives a score is not heard.
+    assert_eq!(assessed.score, Some(5_400));
+    let met = AssessmentResult { met: Some(true), score: None, ..assessed.results[1].clone() };
+    let better = Assessment { results: vec![assessed.results[0].clone(), met], score: Some(1), ..assessed.clone() };
+    assert_eq!(admin.update(better, &["results", "score"]).await.unwrap().noun.score, Some(9_400));
+    let none = Assessment { name: assessed.name.clone(), ..Assessment::default() };
+    assert_eq!(admin.update(none, &["results", "template"]).await.unwrap().noun.score, None, "no results, no score");
+
+    assert_eq!(admin.create(Post { count: None, ..post(1) }).await.unwrap().noun.count, Some(1));
+    let repealed = Document { status: None, repealed_on: text("2023-01-01"), ..document(1) };
+    assert_eq!(admin.create(repealed).await.unwrap().noun.status(), DocumentStatus::Repealed);
+    assert_eq!(
+        admin.create(Document { status: None, ..document(2) }).await.unwrap().noun.status(),
+        DocumentStatus::InForce
+    );
+    let out = IncubationStage { stage: Some(IncubationStageKind::Graduated.into()), on: text("2024-05-01") };
+    let mut graduated = incubation(2, &base, &agency);
+    graduated.stages.push(out);
+    assert_eq!(admin.create(graduated).await.unwrap().noun.stage(), IncubationStageKind::Graduated);
+    let held = Certificate { registrations: registrations(), ..certificate(1, &worker) };
+    assert_eq!(admin.create(held).await.unwrap().noun.registered_until(), "2025-09-30");
+}
+
+async fn what_others_are_called_by_leads_to_them(world: World) {
+    let node = world.node("64").await;
+    let admin = &node.admin;
+    let Ground { agency, station, worker, template: by, .. } = ground(admin).await;
+    let held = admin.create(post(0)).await.unwrap().noun;
+    let called = Employment {
+        employer: Some(format!("agencies/{}", uscc(1))),
+        station: text("stations/640104/掌政镇社工站1"),
+        post: text("posts/6401/社会工作岗0"),
+        ..employment(1, &format!("workers/{}", citizen(1)))
+    };
+    let kept = admin.create(called.clone()).await.unwrap().noun;
+    assert_eq!(
+        (kept.worker, kept.employer, kept.station, kept.post),
+        (Some(worker.clone()), Some(agency), Some(station.clone()), held.name)
+    );
+    assert_eq!(admin.put(vec![called]).await.unwrap()[0].state(), PutState::Unchanged);
+    let assessed = assessment(1, "stations/64/掌政镇社工站1", "templates/64/社工站建设规范1");
+    let assessed = admin.create(assessed).await.unwrap().noun;
+    assert_eq!((assessed.station, assessed.template), (Some(station), Some(by)));
+    let praised = Recognition { worker: Some(format!("workers/{}", citizen(1))), station: None, ..recognition(1, "") };
+    assert_eq!(admin.create(praised).await.unwrap().noun.worker, Some(worker));
+    // Of two editions under one name the name alone does not say which.
+    admin.create(Template { edition: text("2024"), ..template(1) }).await.unwrap();
+    let unclear = assessment(2, "stations/64/掌政镇社工站1", "templates/64/社工站建设规范1");
+    refused(admin.create(unclear).await, Reason::ReferenceNotFound, "template");
+}
+
+async fn a_station_has_its_place_in_the_tree(world: World) {
+    let node = world.node("64").await;
+    let admin = &node.admin;
+    let of = |n, kind: StationType, division: &str| Station {
+        r#type: Some(kind.into()),
+        division: text(division),
+        ..station(n)
+    };
+    let base = admin.create(of(1, StationType::CityBase, "6401")).await.unwrap().noun;
+    let centre = Station { parent: base.name.clone(), ..of(2, StationType::CountyCentre, "640104") };
+    let centre = admin.create(centre).await.unwrap().noun;
+    let below = Station {
+        parent: text("stations/6401/掌政镇社工站2"),
+        host: text("掌政镇人民政府"),
+        planned_on: text("2020-10-01"),
+        building_since: text("2021-01-01"),
+        ..station(3)
+    };
+    let below = admin.create(below).await.unwrap().noun;
+    assert_eq!(below.parent, centre.name);
+    let faults: [Fault<Station>; 3] = [
+        (|s| s.parent = text("stations/6401/掌政镇社工站3"), Reason::NotInList, "parent"),
+        (|s| s.building_since = text("2020-09-30"), Reason::OutOfOrder, "building_since"),
+        (|s| s.opened_on = text("2020-12-31"), Reason::OutOfOrder, "opened_on"),
+    ];
+    refuse_all(admin, &Station { name: None, etag: None, display_name: text("另一站"), ..below.clone() }, &faults)
+        .await;
+    let circle = Station { parent: below.name.clone(), ..centre.clone() };
+    refused(admin.update(circle, &["parent"]).await, Reason::NotInList, "parent");
+    let itself = Station { parent: base.name.clone(), ..base.clone() };
+    refused(admin.update(itself, &["parent"]).await, Reason::NotInList, "parent");
+    refused(admin.delete::<Station>(centre.name()).await, Reason::StillReferenced, "name");
+    let renamed = Agency { aliases: vec!["塞上社工".into(), " ".into(), "塞上社工".into()], ..agency(1) };
+    assert_eq!(admin.create(renamed).await.unwrap().noun.aliases, ["塞上社工"], "each once");
+}
+
+async fn what_holds_on_a_day_is_listed(world: World) {
+    let node = world.node("64").await;
+    let admin = &node.admin;
+    let during = |n, since: &str, until: &str| Tag {
+        division: text(["640424", "640423", "640422"][n]),
+        since: text(since),
+        until: text(until).filter(|day| !day.is_empty()),
+        ..tag(0)
+    };
+    let tags =
+        [during(0, "2016-01-01", "2021-01-01"), during(0, "2021-08-27", ""), during(1, "2021-08-27", "2023-01-01")];
+    admin.put(tags.to_vec()).await.unwrap();
+    let count = async |asked: ListQuery| admin.list_all::<Tag>(asked).await.len();
+    let on = |day: &str| ListQuery { at: text(day), ..ListQuery::default() };
+    for (day, found) in [("2015-12-31", 0), ("2020-12-31", 1), ("2021-01-01", 0), ("2022-01-01", 2), ("2023-01-01", 1)]
+    {
+        assert_eq!(count(on(day)).await, found, "{day}");
+    }
+    assert_eq!(count(ListQuery { area: text("640424"), ..on("2022-01-01") }).await, 1);
+    assert_eq!(count(ListQuery { state: text("GONE"), ..ListQuery::default() }).await, 2);
+    let editions = [
+        Template { valid_to: text("2024-01-01"), ..template(1) },
+        Template { edition: text("2024"), valid_from: text("2024-01-01"), ..template(1) },
+    ];
+    admin.put(editions.to_vec()).await.unwrap();
+    let listed = admin.list_all::<Template>(on("2023-12-31")).await;
+    assert_eq!(listed.iter().map(Template::edition).collect::<Vec<_>>(), ["2023"]);
+    refused(admin.list::<Post>(on("2023-12-31")).await, Reason::UnknownField, "at");
+}
