@@ -21,6 +21,7 @@ pub const HOUSES: [House; 1] = [House {
     file: "proto/qianshou/registry/v1/service.proto",
     nouns: "
 Division    | Divisions    | 00 | L1 | code and `valid_from`           | the same code in an overlapping interval | OUT_OF_ORDER STILL_REFERENCED | `VALID` or `GONE` | valid_to
+Change      | Changes      | 00 | L1 | effective_on and the first code | effective_on and the first code | NOT_IN_LIST TOO_MANY | a ChangeKind without its prefix, e.g. `MERGED` | document
 Agency      | Agencies     | 64 | L2 | `uscc`                          |                         | CHECK_DIGIT NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY STILL_REFERENCED | `OPEN` or `CLOSED` | display_name,closed_on
 Station     | Stations     | 64 | L2 | display_name, type and division | name, type and division | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY REFERENCE_NOT_FOUND STILL_REFERENCED | a StationStatus without its prefix, e.g. `OPERATING` | status,closed_on
 Worker      | Workers      | 64 | L3 | `id_number`                     |                         | CHECK_DIGIT NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY REFERENCE_NOT_FOUND STILL_REFERENCED | `ACTIVE` or `LEFT` | division,until

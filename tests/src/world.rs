@@ -174,7 +174,7 @@ page_max_entries = 50
 backoff_max_ms = 500
 heartbeat_ms = 100
 [divisions]
-bootstrap_areas = ["64", "350102", "350103", "350203"]"#;
+bootstrap_areas = ["64", "350102", "350103", "350203", "350402", "350403", "350404", "350405", "350427"]"#;
     format!(
         r#"[node]
 code = "{code}"

@@ -23,6 +23,7 @@ stories! {
     the_nations_table_adds_up
     a_person_of_two_provinces_is_one
     coverage_is_of_the_day
+    a_table_is_restated_on_the_boundaries_of_a_day
     a_correction_restates_what_was
     what_has_no_date_is_told
     tallies_are_what_a_recount_gives
@@ -148,6 +149,57 @@ async fn coverage_is_of_the_day(world: World) {
         ..asked("64", "2021-10-31", &["township_coverage"])
     };
     assert_eq!(shown(&whole(&ningxia.admin, restated).await[0]), "242/243");
+}
+
+/// Facts keep the code they were reported under. 沙县 (350427) became 沙县区 (350405) on 2021-10-31, 梅列区 (350402) and 三元区 (350403)
+/// became 三元区 (350404), and all their streets and towns got other codes with them.
+async fn a_table_is_restated_on_the_boundaries_of_a_day(world: World) {
+    const DAY: &str = "2022-12-31";
+    let fujian = world.node("35").await;
+    let at_place = |n: u32, division: &str| Station { division: Some(division.into()), ..station(n) };
+    let stations = [
+        at_place(1, "350427001"),
+        at_place(2, "350427101"),
+        at_place(3, "350405100"),
+        at_place(4, "350402001"),
+        at_place(5, "350403001"),
+        at_place(6, "350404004"),
+    ];
+    fujian.admin.put(stations.to_vec()).await.unwrap();
+    let people = [("350427", 1), ("350402", 2), ("350404", 3)];
+    let people = people.map(|(place, n)| Worker { division: Some(place.into()), ..worker(n) });
+    fujian.admin.put(people.to_vec()).await.unwrap();
+
+    let figure = async |area: &str, on: Option<&str>, indicator: &str| {
+        let request = ReadTableRequest { divisions_at: on.map(str::to_owned), ..asked(area, DAY, &[indicator]) };
+        shown(&whole(&fujian.admin, request).await[0])
+    };
+    let (old, new) = (Some("2020-12-31"), Some("2023-06-30"));
+    for (area, reported, before, after) in [
+        ("350427", "2", "3", "0"),
+        ("350405", "1", "0", "3"),
+        ("350402", "1", "1", "0"),
+        ("350403", "1", "2", "0"),
+        ("350404", "1", "0", "3"),
+        ("350405100", "1", "0", "2"),
+        ("3504", "6", "6", "6"),
+        ("35", "6", "6", "6"),
+    ] {
+        let told = [
+            figure(area, None, "station_township").await,
+            figure(area, old, "station_township").await,
+            figure(area, new, "station_township").await,
+        ];
+        assert_eq!(told, [reported, before, after], "{area}");
+    }
+    let talent = async |on| [figure("350404", on, "talent_total").await, figure("350405", on, "talent_total").await];
+    assert_eq!((talent(None).await, talent(new).await), (["1".into(), "0".into()], ["2".into(), "1".into()]));
+    // Twelve towns each then and now; the four places that had a station have one, under whatever code it was reported.
+    let coverage = async |area: &str, on| figure(area, on, "township_coverage").await;
+    assert_eq!(coverage("350405", new).await, "2/12");
+    assert_eq!(coverage("350404", new).await, "2/12");
+    assert_eq!(coverage("350427", old).await, "2/12");
+    fujian.counts_right().await;
 }
 
 /// A correction changes what the table says of the past, at the cost of one subject.

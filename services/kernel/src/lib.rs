@@ -22,6 +22,7 @@ pub mod mask;
 pub mod person;
 pub mod server;
 pub mod sheet;
+pub mod succession;
 pub mod telemetry;
 pub mod wire;
 

@@ -59,6 +59,8 @@ pub enum Cell {
     Count,
     /// Yes or no.
     Flag,
+    /// Several whole numbers, between `；`.
+    Counts,
     /// One of a closed list.
     Choice(&'static [Choice]),
     /// Several of a closed list, between `；`.

@@ -8,27 +8,35 @@ pub mod domain;
 mod rpc;
 pub mod store;
 
-use qianshou_kernel::{db::Migration, kind::Verbs};
+use qianshou_kernel::{db::Migration, kind::Verbs, succession::History};
 use qianshou_proto::registry::v1::registry_service_server::RegistryServiceServer;
+
+use crate::store::List;
 
 /// The registry's own tables.
 pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "registry", version: 1, sql: include_str!("migrations/1_registry.sql") },
     Migration { house: "registry", version: 2, sql: include_str!("migrations/2_by_title.sql") },
     Migration { house: "registry", version: 3, sql: include_str!("migrations/3_nouns.sql") },
+    Migration { house: "registry", version: 4, sql: include_str!("migrations/4_changes.sql") },
 ];
 
 /// The house.
 #[derive(Clone)]
 pub struct Registry {
     verbs: Verbs,
+    history: History,
 }
 
 impl Registry {
     /// A registry that saves through these verbs.
     #[must_use]
     pub fn new(verbs: Verbs) -> Self {
-        Self { verbs }
+        Self { verbs, history: History::default() }
+    }
+
+    fn divisions(&self) -> List {
+        List(self.verbs.ledger.db().clone())
     }
 
     /// Its service; message limits are set by the node.

@@ -1,6 +1,9 @@
-//! The registry's own questions to its tables: which divisions exist, and the bootstrap of their list.
+//! The registry's own questions to its tables: which divisions exist, what became of them, and the bootstrap of their list.
 
-use std::{collections::BTreeSet, io::Read};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read,
+};
 
 use flate2::read::GzDecoder;
 use futures::future::BoxFuture;
@@ -12,10 +15,11 @@ use qianshou_kernel::{
     id::{Area, Name},
     kind::{Areas, Noun},
     ledger::{self, Command, Content, Ledger, Version, Write},
+    succession,
 };
-use qianshou_proto::registry::v1::Division;
+use qianshou_proto::registry::v1::{Change, ChangeKind, Division};
 
-use crate::domain::Divisions;
+use crate::domain::{Changes, Divisions, history::Event};
 
 /// Which divisions the list knows, at any date: facts keep the code they were reported under.
 #[derive(Clone)]
@@ -53,6 +57,35 @@ impl List {
         rows.iter().map(|row| row.text(0)).collect()
     }
 
+    /// Whether the list of a day has a code.
+    pub(crate) async fn is_listed(&self, code: &str, on: &str) -> Result<bool> {
+        Ok(self.names_on(&[code.to_owned()], on).await?.contains_key(code))
+    }
+
+    /// The names that codes have on a day.
+    pub(crate) async fn names_on(&self, codes: &[String], on: &str) -> Result<BTreeMap<String, String>> {
+        let sql = "SELECT area, COALESCE(title, '') FROM registry_divisions WHERE area IN ({1}) \
+                   AND (valid_from IS NULL OR valid_from <= $2) AND (valid_to IS NULL OR valid_to > $2)";
+        let rows = self.0.fetch(sql, binds![codes, on]).await?;
+        rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?))).collect()
+    }
+
+    /// How many changes there are and the position of the newest: which state of the history this is.
+    pub(crate) async fn history_state(&self) -> Result<(i64, i64)> {
+        let sql = "SELECT CAST(COUNT(*) AS BIGINT), CAST(COALESCE(MAX(position), 0) AS BIGINT) FROM registry_changes";
+        let row = self.0.fetch_one(sql, vec![]).await?;
+        row.map_or(Ok((0, 0)), |row| Ok((row.int(0)?, row.int(1)?)))
+    }
+
+    /// All changes.
+    pub(crate) async fn history(&self, ledger: &Ledger) -> Result<Vec<succession::Change>> {
+        let rows = self.0.fetch("SELECT name FROM registry_changes", vec![]).await?;
+        let names: Vec<String> = rows.iter().map(|row| row.text(0)).collect::<Result<_>>()?;
+        let found = ledger.find(&names).await?;
+        let told = found.values().filter_map(|stored| Change::decode(stored.payload()?.clone()).ok());
+        Ok(told.map(told_by).collect())
+    }
+
     async fn has_villages(&self, township: &str) -> Result<bool> {
         let sql = "SELECT area FROM registry_divisions WHERE area > $1 AND area <= $2 LIMIT 1";
         Ok(self.0.fetch_one(sql, binds![township, format!("{township}999")]).await?.is_some())
@@ -61,7 +94,10 @@ impl List {
 
 /// Eight national snapshots (2016–2023) down to the townships, as validity intervals.
 const EMBEDDED: &[u8] = include_bytes!("../data/divisions.csv.gz");
+/// What became of them, by the rule of [`history`] from the lists with all their villages.
+const EMBEDDED_CHANGES: &[u8] = include_bytes!("../data/changes.csv.gz");
 const BOOTSTRAP: &str = "registry.divisions";
+const BOOTSTRAP_CHANGES: &str = "registry.changes";
 /// Below every epoch that a node lives in, so that the nation's own word always supersedes the list.
 const BOOTSTRAP_VERSION: Version = Version { epoch: 0, revision: 1 };
 const BLOCK: usize = 4_000;
@@ -69,30 +105,94 @@ const BLOCK: usize = 4_000;
 /// Puts the embedded list into the ledger, once: the same records under the same names on every node, home `00`.
 /// `areas` limits it to some provinces; empty: all. Answers how many there are.
 pub async fn bootstrap(ledger: &Ledger, areas: &[String], mut progress: impl FnMut(usize)) -> Result<usize> {
-    let done = ledger.cursor(BOOTSTRAP).await?;
+    let within = |code: &str| areas.is_empty() || areas.iter().any(|area| code.starts_with(area.as_str()));
+    let divisions = || {
+        let divisions = embedded()?.into_iter().filter(|division| within(division.code()));
+        Ok(divisions.map(|d| (Name::of(Area::NATION, Divisions::COLLECTION, &id_of(&d)), d.encode_to_vec())).collect())
+    };
+    let changes = || {
+        let of = |change: &Change| change.from.iter().chain(&change.to).any(|code| within(code));
+        let changes = embedded_changes()?.into_iter().filter(of);
+        Ok(changes
+            .map(|c| (Name::of(Area::NATION, Changes::COLLECTION, &id_of_change(&c)), c.encode_to_vec()))
+            .collect())
+    };
+    let listed = put_once(ledger, BOOTSTRAP, divisions, &mut progress).await?;
+    put_once(ledger, BOOTSTRAP_CHANGES, changes, |_| {}).await?;
+    Ok(listed)
+}
+
+/// Puts records of the nation's into the ledger unless the cursor says that they are there; answers how many.
+async fn put_once(
+    ledger: &Ledger,
+    cursor: &str,
+    records: impl FnOnce() -> Result<Vec<(Name, Vec<u8>)>>,
+    mut progress: impl FnMut(usize),
+) -> Result<usize> {
+    let done = ledger.cursor(cursor).await?;
     if done > 0 {
         return Ok(usize::try_from(done).unwrap_or(usize::MAX));
     }
-    let divisions: Vec<Division> = embedded()?
-        .into_iter()
-        .filter(|d| areas.is_empty() || areas.iter().any(|a| d.code().starts_with(a.as_str())))
-        .collect();
-    for (block, part) in divisions.chunks(BLOCK).enumerate() {
-        let writes = part.iter().map(|division| {
-            let name = Name::of(Area::NATION, Divisions::COLLECTION, &id_of(division));
-            Write::Received(
-                name,
-                BOOTSTRAP_VERSION,
-                Content::Put { payload: division.encode_to_vec().into(), sealed: None },
-            )
-        });
-        let command = Command { actor: "bootstrap".into(), writes: writes.collect(), ..Command::default() };
-        ledger.submit(command).await?;
-        progress(block * BLOCK + part.len());
+    let mut records = records()?.into_iter();
+    let mut count = 0;
+    while records.len() > 0 {
+        let put = |(name, payload): (Name, Vec<u8>)| {
+            Write::Received(name, BOOTSTRAP_VERSION, Content::Put { payload: payload.into(), sealed: None })
+        };
+        let writes: Vec<Write> = records.by_ref().take(BLOCK).map(put).collect();
+        count += writes.len();
+        ledger.submit(Command { actor: "bootstrap".into(), writes, ..Command::default() }).await?;
+        progress(count);
     }
-    let count = divisions.len();
-    ledger::run(ledger.db(), &[Ledger::move_cursor(BOOTSTRAP, 0, count as u64)]).await?;
+    ledger::run(ledger.db(), &[Ledger::move_cursor(cursor, 0, count as u64)]).await?;
     Ok(count)
+}
+
+/// The embedded changes, as records without names.
+pub fn embedded_changes() -> Result<Vec<Change>> {
+    let rows = csv::Reader::from_reader(GzDecoder::new(EMBEDDED_CHANGES)).into_records();
+    rows.map(|row| {
+        let row = row.map_err(|cause| Error::Broken(Box::new(cause)))?;
+        let cell = |i: usize| row.get(i).unwrap_or_default();
+        let several = |i: usize| cell(i).split(';').filter(|text| !text.is_empty()).map(str::to_owned).collect();
+        let kind = ChangeKind::from_str_name(&format!("CHANGE_KIND_{}", cell(1)));
+        Ok(Change {
+            effective_on: Some(cell(0).to_owned()),
+            kind: Some(kind.ok_or_else(|| Error::broken("an embedded change of no kind"))?.into()),
+            from: several(2),
+            to: several(3),
+            parts: cell(4).split(';').filter_map(|part| part.parse().ok()).collect(),
+            ..Change::default()
+        })
+    })
+    .collect()
+}
+
+/// Events as the embedded file has them, down to the townships.
+#[must_use]
+pub fn written_changes(events: &[Event]) -> String {
+    let mut text = "effective_on,kind,from,to,parts\n".to_owned();
+    let embedded =
+        |event: &&Event| event.from.iter().chain(event.to.iter().map(|(code, _)| code)).all(|c| c.len() <= 9);
+    for Event { on, kind, from, to } in events.iter().filter(embedded) {
+        let kind = kind.as_str_name().trim_start_matches("CHANGE_KIND_");
+        let codes: Vec<&str> = to.iter().map(|(code, _)| code.as_str()).collect();
+        let parts: Vec<String> = to.iter().filter(|_| to.len() > 1).map(|(_, part)| part.to_string()).collect();
+        text += &format!("{on},{kind},{},{},{}\n", from.join(";"), codes.join(";"), parts.join(";"));
+    }
+    text
+}
+
+fn told_by(change: Change) -> succession::Change {
+    let part = |i: usize| change.parts.get(i).copied().unwrap_or(1);
+    let to = change.to.iter().enumerate().map(|(i, code)| (code.clone(), part(i))).collect();
+    succession::Change { on: change.effective_on.clone().unwrap_or_default(), from: change.from.clone(), to }
+}
+
+/// The same id on every node: the day and the first code.
+fn id_of_change(change: &Change) -> String {
+    let first = change.from.first().or(change.to.first());
+    format!("{}-{}", change.effective_on(), first.map(String::as_str).unwrap_or_default())
 }
 
 /// The embedded list, as records without names.

@@ -12,9 +12,10 @@ use qianshou_kernel::{
     error::Result,
     follow::Follower,
     ledger::{Content, Ledger, Stored},
+    succession,
     telemetry::Work,
 };
-use qianshou_proto::{common::v1::EndReason, registry::v1::Division};
+use qianshou_proto::{common::v1::EndReason, registry::v1 as api};
 use time::Date;
 
 use crate::{
@@ -51,7 +52,7 @@ impl Follower for Follow {
         let causes: Vec<_> = entries.iter().filter_map(|entry| entry.trace).collect();
         let tally = async {
             let change = self.change(entries).await?;
-            if !self.store.save(&Ledger::move_cursor(Self::NAME, from, to), change).await? {
+            if !self.store.save(&Ledger::move_cursor(Self::NAME, from, to), to, change).await? {
                 tracing::debug!(from, to, "another process counted these entries");
             }
             Ok(())
@@ -62,7 +63,7 @@ impl Follower for Follow {
 
 impl Follow {
     pub fn new(ledger: Ledger, store: Store, catalogue: &'static Catalogue) -> Self {
-        let kinds = catalogue.kinds().chain([division::KIND]).collect();
+        let kinds = catalogue.kinds().chain([division::KIND, division::CHANGES]).collect();
         Self { ledger, store, catalogue, kinds }
     }
 
@@ -70,10 +71,16 @@ impl Follow {
     /// cursor has moved and nothing is saved.
     async fn change(&self, entries: Vec<Stored>) -> Result<Change> {
         let mut changed = self.newest(entries).await?;
-        let listed: Vec<String> = changed.keys().filter(|name| is_division(name)).cloned().collect();
+        let mut take = |kind: &str| -> Newest {
+            let names: Vec<String> = changed.keys().filter(|name| kind_of(name) == Some(kind)).cloned().collect();
+            names.into_iter().map(|name| (name.clone(), changed.remove(&name).flatten())).collect()
+        };
         let divisions =
-            listed.into_iter().map(|name| (name.clone(), changed.remove(&name).flatten().and_then(|r| listed_by(&r))));
+            take(division::KIND).into_iter().map(|(name, record)| (name, record.and_then(|r| listed_by(&r))));
         let divisions = divisions.collect();
+        let history =
+            take(division::CHANGES).into_iter().map(|(name, record)| (name, record.and_then(|r| changed_by(&r))));
+        let history = history.collect();
 
         let (members, roots, groups) = self.group(&changed).await?;
         let records = self.belonging(&members, &groups, changed).await?;
@@ -86,7 +93,7 @@ impl Follow {
             difference.add_all(&counted.facts.since(before.get(&subject).unwrap_or(&nothing)));
             subjects.insert(subject, counted);
         }
-        Ok(Change { members, roots, subjects, difference, divisions })
+        Ok(Change { members, roots, subjects, difference, divisions, history })
     }
 
     /// Where the changed records belong, which subjects that touches, before or after, and the roots that make each
@@ -191,7 +198,8 @@ impl Follow {
     }
 
     async fn everything(&self) -> Result<BTreeMap<String, Record>> {
-        let kinds: Vec<&str> = self.kinds.iter().copied().filter(|kind| *kind != division::KIND).collect();
+        let kinds: Vec<&str> =
+            self.kinds.iter().copied().filter(|kind| self.catalogue.holding(kind).is_some()).collect();
         let mut records = BTreeMap::new();
         let mut position = 0;
         loop {
@@ -250,12 +258,13 @@ fn kind_of(name: &str) -> Option<&str> {
     name.split('/').nth(2)
 }
 
-fn is_division(name: &str) -> bool {
-    kind_of(name) == Some(division::KIND)
+fn changed_by(record: &Record) -> Option<succession::Change> {
+    let change = api::Change::decode(record.payload().clone()).ok()?;
+    record.cut().is_none().then(|| division::changed(&change)).flatten()
 }
 
 fn listed_by(record: &Record) -> Option<Listed> {
-    let division = Division::decode(record.payload().clone()).ok()?;
+    let division = api::Division::decode(record.payload().clone()).ok()?;
     Listed::of(&division, record.cut().map(format_day))
 }
 

@@ -22,6 +22,7 @@ use qianshou_kernel::{
     error::{Error, Reason, Result},
     follow::{Follower, run},
     ledger::Ledger,
+    succession::History,
 };
 use qianshou_proto::reporting::v1::reporting_service_server::ReportingServiceServer;
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
@@ -37,8 +38,10 @@ use crate::{
 };
 
 /// The house's own tables.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { house: "reporting", version: 1, sql: include_str!("migrations/1_reporting.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { house: "reporting", version: 1, sql: include_str!("migrations/1_reporting.sql") },
+    Migration { house: "reporting", version: 2, sql: include_str!("migrations/2_changes.sql") },
+];
 
 /// How often the cursor is looked at while somebody waits for it: another process may be the one that follows.
 const LOOK_EVERY_MS: u64 = 50;
@@ -51,6 +54,7 @@ pub struct Reporting {
     catalogue: &'static Catalogue,
     patience: Duration,
     progress: watch::Sender<u64>,
+    history: History,
 }
 
 impl Reporting {
@@ -61,7 +65,14 @@ impl Reporting {
     /// The indicators contradict the contract, which this crate's tests rule out.
     pub fn new(ledger: Ledger, patience: Duration) -> Result<Self> {
         let store = Store::new(ledger.db().clone());
-        Ok(Self { ledger, store, catalogue: catalogue()?, patience, progress: watch::Sender::new(0) })
+        Ok(Self {
+            ledger,
+            store,
+            catalogue: catalogue()?,
+            patience,
+            progress: watch::Sender::new(0),
+            history: History::default(),
+        })
     }
 
     /// Its service; message limits are set by the node.

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use qianshou_kernel::{
     binds,
     db::{Db, Row, Statement, Value},
-    error::Result,
+    error::{Error, Result},
     id::Area,
     ledger::begin,
+    succession,
 };
 
 use crate::domain::{
@@ -31,6 +32,8 @@ pub(crate) struct Change {
     pub difference: Facts,
     /// What each of these records lists; `None`: nothing.
     pub divisions: BTreeMap<String, Option<Listed>>,
+    /// What each of these records tells of the history of divisions; `None`: nothing.
+    pub history: BTreeMap<String, Option<succession::Change>>,
 }
 
 /// One page of problems begins after this one.
@@ -91,7 +94,7 @@ impl Store {
     }
 
     /// Saves a change and moves the cursor, in one commit. `false`: somebody else had moved it, and nothing was done.
-    pub async fn save(&self, cursor: &Statement, change: Change) -> Result<bool> {
+    pub async fn save(&self, cursor: &Statement, position: u64, change: Change) -> Result<bool> {
         let mut tx = begin(&self.0).await?;
         // First, for its row is the lock: a second process waits here and then finds that it was moved.
         if !tx.run(cursor).await? {
@@ -104,6 +107,7 @@ impl Store {
         statements.push(save_tallies("reporting_days", "day", days));
         statements.push(save_tallies("reporting_months", "month", months));
         statements.extend(save_divisions(change.divisions));
+        statements.extend(save_history(change.history, position)?);
         tx.run_all(statements).await?;
         tx.commit().await?;
         Ok(true)
@@ -150,6 +154,68 @@ impl Store {
         let binds = binds![stock, digits, from, until, month_from, month_until, day_from, day_to, listed_on];
         let row = self.0.fetch_one(SQL, binds).await?;
         row.map_or(Ok((0, 0)), |row| Ok((row.int(0)?, row.int(1)?)))
+    }
+
+    /// The sums of an indicator over a window under each of these codes, for each combination of coordinates.
+    pub async fn sums_under(
+        &self,
+        indicator: &str,
+        codes: &[String],
+        window: &Window,
+    ) -> Result<BTreeMap<String, BTreeMap<String, Amount>>> {
+        const SQL: &str = "SELECT area, dims, CAST(SUM(value) AS BIGINT), CAST(SUM(opening) AS BIGINT) FROM ( \
+             SELECT area, dims, value, opening FROM reporting_months \
+             WHERE indicator = $1 AND digits = $2 AND area IN ({3}) AND month >= $4 AND month < $5 \
+             UNION ALL \
+             SELECT area, dims, value, opening FROM reporting_days \
+             WHERE indicator = $1 AND digits = $2 AND area IN ({3}) AND day >= $6 AND day <= $7) t \
+             GROUP BY area, dims";
+        let Window { month_from, month_until, day_from, day_to } = window;
+        let mut sums: BTreeMap<String, BTreeMap<String, Amount>> = BTreeMap::new();
+        let levels: BTreeSet<usize> = codes.iter().map(String::len).collect();
+        for digits in levels {
+            let codes: Vec<&str> = codes.iter().map(String::as_str).filter(|code| code.len() == digits).collect();
+            let binds = binds![indicator, digits as u64, &codes[..], month_from, month_until, day_from, day_to];
+            for row in self.0.fetch(SQL, binds).await? {
+                let amount = Amount { value: row.int(2)?, opening: row.int(3)? };
+                sums.entry(row.text(0)?).or_default().insert(row.text(1)?, amount);
+            }
+        }
+        Ok(sums)
+    }
+
+    /// Which of these codes the official list of a day has.
+    pub async fn official(&self, codes: &[String], listed_on: &str) -> Result<BTreeSet<String>> {
+        const SQL: &str = "SELECT DISTINCT code FROM reporting_divisions WHERE digits = $1 AND code IN ({2}) \
+             AND official = TRUE AND valid_from <= $3 AND valid_to > $3";
+        let mut official = BTreeSet::new();
+        let levels: BTreeSet<usize> = codes.iter().map(String::len).collect();
+        for digits in levels {
+            let codes: Vec<&str> = codes.iter().map(String::as_str).filter(|code| code.len() == digits).collect();
+            for row in self.0.fetch(SQL, binds![digits as u64, &codes[..], listed_on]).await? {
+                official.insert(row.text(0)?);
+            }
+        }
+        Ok(official)
+    }
+
+    /// How many changes there are and the position of the newest: which state of the history this is.
+    pub async fn history_state(&self) -> Result<(i64, i64)> {
+        const SQL: &str =
+            "SELECT CAST(COUNT(*) AS BIGINT), CAST(COALESCE(MAX(position), 0) AS BIGINT) FROM reporting_changes";
+        let row = self.0.fetch_one(SQL, vec![]).await?;
+        row.map_or(Ok((0, 0)), |row| Ok((row.int(0)?, row.int(1)?)))
+    }
+
+    /// All changes.
+    pub async fn history(&self) -> Result<Vec<succession::Change>> {
+        let rows = self.0.fetch("SELECT effective_on, codes FROM reporting_changes ORDER BY name", vec![]).await?;
+        rows.iter()
+            .map(|row| {
+                let (from, to) = serde_json::from_str(&row.text(1)?).map_err(|error| Error::Broken(error.into()))?;
+                Ok(succession::Change { on: row.text(0)?, from, to })
+            })
+            .collect()
     }
 
     /// Whether the list of divisions or any tally knows an area.
@@ -256,6 +322,22 @@ fn save_divisions(divisions: BTreeMap<String, Option<Listed>>) -> [Statement; 2]
         Statement::new("DELETE FROM reporting_divisions WHERE name IN ({1})", binds![&gone]),
         Statement::insert("reporting_divisions (name, code, digits, official, valid_from, valid_to)", upsert, rows),
     ]
+}
+
+fn save_history(history: BTreeMap<String, Option<succession::Change>>, position: u64) -> Result<[Statement; 2]> {
+    let gone: Vec<String> = history.iter().filter(|(_, told)| told.is_none()).map(|(name, _)| name.clone()).collect();
+    let row = |(name, told): (String, Option<succession::Change>)| {
+        let succession::Change { on, from, to } = told?;
+        let codes = serde_json::to_string(&(from, to)).map_err(|error| Error::Broken(error.into()));
+        Some(codes.map(|codes| binds![name, position, on, codes]))
+    };
+    let upsert = "ON CONFLICT (name) DO UPDATE SET position = excluded.position, effective_on = excluded.effective_on, \
+                  codes = excluded.codes";
+    let rows = history.into_iter().filter_map(row).collect::<Result<_>>()?;
+    Ok([
+        Statement::new("DELETE FROM reporting_changes WHERE name IN ({1})", binds![&gone]),
+        Statement::insert("reporting_changes (name, position, effective_on, codes)", upsert, rows),
+    ])
 }
 
 fn sets(rows: Vec<Row>) -> Result<Sets> {

@@ -3,6 +3,7 @@
 
 mod divisions;
 mod exchange;
+mod history;
 mod table;
 mod write;
 
@@ -57,13 +58,14 @@ fn rounded(value: f64) -> f64 {
 pub type Bench = fn(Database, f64) -> Vec<Figure>;
 
 /// All of them, by name.
-pub const BENCHES: [(&str, Bench); 6] = [
+pub const BENCHES: [(&str, Bench); 7] = [
     ("create", write::create),
     ("batch", write::batch),
     ("exchange", exchange::flow),
     ("change", exchange::change),
     ("table", table::table),
     ("divisions", divisions::divisions),
+    ("history", history::history),
 ];
 
 /// A bench by its name.

@@ -12,7 +12,7 @@ use qianshou_tests::{
 /// Measures writing, batches, exchange, tables, divisions, and the memory each takes.
 #[derive(Parser)]
 struct Asked {
-    /// Which: create, batch, exchange, change, table, divisions; all if none is named.
+    /// Which: create, batch, exchange, change, table, divisions, history; all if none is named.
     names: Vec<String>,
     /// On which database; both if none is named. PostgreSQL's address is taken from QIANSHOU_TEST_POSTGRES.
     #[arg(long, value_enum)]

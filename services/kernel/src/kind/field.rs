@@ -33,6 +33,7 @@ enum At<R: 'static> {
     Count(fn(&mut R) -> &mut Option<u32>, u32, u32),
     Flag(fn(&mut R) -> &mut Option<bool>),
     Parts(&'static dyn Several<R>),
+    Counts(fn(&mut R) -> &mut Vec<u32>),
 }
 
 /// Brings a text into its one form. It is given today.
@@ -165,6 +166,11 @@ impl<R> Field<R> {
         Self { column: Column::new(field, header, Cell::Parts(columns)), at: At::Parts(parts) }
     }
 
+    /// Several numbers, in an order that means something.
+    pub const fn counts(field: &'static str, header: &'static str, at: fn(&mut R) -> &mut Vec<u32>) -> Self {
+        Self { column: Column::new(field, header, Cell::Counts), at: At::Counts(at) }
+    }
+
     /// Other headers that offices write.
     #[must_use]
     pub const fn or(self, variants: &'static [&'static str]) -> Self {
@@ -244,6 +250,7 @@ impl<R> Field<R> {
                 let there = parts.check(field, record, check) > 0;
                 required(check, there);
             }
+            At::Counts(at) => required(check, !at(record).is_empty()),
         }
     }
 }

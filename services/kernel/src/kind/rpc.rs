@@ -2,10 +2,10 @@
 
 /// Implements a house's service for its nouns:
 /// `nouns! { api::registry_service_server::RegistryService for Registry, api; Agency agency Agencies agencies; … }`.
-/// The house has a field `verbs: Verbs`; `Agencies` is its [`Noun`](crate::kind::Noun), `Agency` the message.
+/// What the service has beyond that stands in braces at the end. The house has a field `verbs: Verbs`; `Agencies` is its [`Noun`](crate::kind::Noun), `Agency` the message.
 #[macro_export]
 macro_rules! nouns {
-    ($service:path, $house:ty, $api:ident; $($Noun:ident $noun:ident $Nouns:ident $nouns:ident;)+) => {
+    ($service:path, $house:ty, $api:ident; $($Noun:ident $noun:ident $Nouns:ident $nouns:ident;)+ $({ $($more:tt)* })?) => {
         $crate::paste::paste! {
             #[tonic::async_trait]
             impl $service for $house {$(
@@ -73,7 +73,9 @@ macro_rules! nouns {
                     let (outcomes, position) = batch.put(&self.verbs, &caller, stringify!([<BatchPut $Nouns>])).await?;
                     Ok(tonic::Response::new($api::[<BatchPut $Nouns Response>] { outcomes, position: Some(position) }))
                 }
-            )+}
+            )+
+                $($($more)*)?
+            }
         }
     };
 }

@@ -200,6 +200,10 @@ fn cell(column: &Column, record: &DynamicMessage) -> Value {
         Cell::Day | Cell::LastDay => parse_day(&text()).map_or_else(|| Value::text(text()), Value::Day),
         Cell::Texts => Value::text(text::joined(all().iter().filter_map(Field::as_str), text::BETWEEN)),
         Cell::Count => Value::text(value.as_u32().map(|count| count.to_string()).unwrap_or_default()),
+        Cell::Counts => {
+            let counts: Vec<String> = all().iter().filter_map(Field::as_u32).map(|count| count.to_string()).collect();
+            Value::text(counts.join("；"))
+        }
         Cell::Flag => Value::text(if value.as_bool() == Some(true) { YES[0] } else { NO[0] }),
         Cell::Choice(choices) => Value::text(chosen(&value, choices, &field)),
         Cell::Choices(choices) => {

@@ -141,6 +141,10 @@ fn read_cell(value: &Value, column: &Column, field: &FieldDescriptor, place: &st
         Cell::Texts => Field::List(text::several(&text).into_iter().map(Field::String).collect()),
         Cell::Count => Field::U32(count(&text)?),
         Cell::Flag => Field::Bool(flag(&text)?),
+        Cell::Counts => {
+            let counts = text::several(&text).into_iter().map(|text| count(&text).map(Field::U32));
+            Field::List(counts.collect::<Result<_, _>>()?)
+        }
         Cell::Choice(choices) => choice(&text, choices, field)?,
         Cell::Choices(choices) => {
             let chosen = text::several(&text).into_iter().map(|text| choice(&text, choices, field));

@@ -120,6 +120,7 @@ fn form_of(column: &Column) -> String {
         Cell::LastDay => "日期，如 2023-05-01；只填年月则为该月最后一天".to_owned(),
         Cell::Texts => "可填多项，以；分隔".to_owned(),
         Cell::Count => "整数".to_owned(),
+        Cell::Counts => "可填多个整数，以；分隔".to_owned(),
         Cell::Choice(choices) => format!("下列之一：{}", texts(choices)),
         Cell::Choices(choices) => format!("可填多项，以；分隔：{}", texts(choices)),
         Cell::Reference { .. } => "已登记的对象的代码或号码，文本格式".to_owned(),

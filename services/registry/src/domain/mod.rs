@@ -3,9 +3,11 @@
 pub mod agency;
 pub mod assessment;
 pub mod certificate;
+pub mod change;
 pub mod division;
 pub mod document;
 pub mod employment;
+pub mod history;
 pub mod identifier;
 pub mod incubation;
 pub mod post;
@@ -19,7 +21,7 @@ pub mod worker;
 use std::collections::BTreeMap;
 
 pub use self::{
-    agency::Agencies, assessment::Assessments, certificate::Certificates, division::Divisions, document::Documents,
+    agency::Agencies, assessment::Assessments, certificate::Certificates, change::Changes, division::Divisions, document::Documents,
     employment::Employments, incubation::Incubations, post::Posts, recognition::Recognitions, station::Stations,
     system::Systems, tag::Tags, template::Templates, worker::Workers,
 };
@@ -30,8 +32,9 @@ use qianshou_kernel::{
 };
 
 /// Every kind of this house; one that refers to others stands behind them.
-pub const KINDS: [Kind; 14] = [
+pub const KINDS: [Kind; 15] = [
     Kind::of::<Divisions>(),
+    Kind::of::<Changes>(),
     Kind::of::<Agencies>(),
     Kind::of::<Stations>(),
     Kind::of::<Workers>(),

@@ -1,4 +1,6 @@
-//! The registry's service: the kernel's six verbs for each of its nouns.
+//! The registry's service: the kernel's six verbs for each of its nouns, and what became of a division.
+
+mod trace;
 
 use qianshou_kernel::nouns;
 use qianshou_proto::registry::v1 as api;
@@ -6,7 +8,7 @@ use qianshou_proto::registry::v1 as api;
 use crate::{
     Registry,
     domain::{
-        Agencies, Assessments, Certificates, Divisions, Documents, Employments, Incubations, Posts, Recognitions,
+        Agencies, Assessments, Certificates, Changes, Divisions, Documents, Employments, Incubations, Posts, Recognitions,
         Stations, Systems, Tags, Templates, Workers,
     },
 };
@@ -14,6 +16,7 @@ use crate::{
 nouns! {
     api::registry_service_server::RegistryService, Registry, api;
     Division division Divisions divisions;
+    Change change Changes changes;
     Agency agency Agencies agencies;
     Station station Stations stations;
     Worker worker Workers workers;
@@ -27,4 +30,11 @@ nouns! {
     Recognition recognition Recognitions recognitions;
     Document document Documents documents;
     Tag tag Tags tags;
+    {
+        async fn trace_division(&self, request: tonic::Request<api::TraceDivisionRequest>)
+            -> Result<tonic::Response<api::TraceDivisionResponse>, tonic::Status> {
+            let caller = qianshou_kernel::server::caller(&request)?;
+            Ok(tonic::Response::new(self.trace(&caller, request.into_inner()).await?))
+        }
+    }
 }

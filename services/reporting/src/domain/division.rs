@@ -1,10 +1,12 @@
 //! The official list of divisions that coverage divides by.
 
-use qianshou_kernel::id::Area;
-use qianshou_proto::registry::v1::Division;
+use qianshou_kernel::{id::Area, succession};
+use qianshou_proto::registry::v1::{Change, Division};
 
 /// The kind of record that lists divisions.
 pub const KIND: &str = "divisions";
+/// The kind of record that tells what became of divisions.
+pub const CHANGES: &str = "changes";
 /// For a division that is in the list from its beginning.
 pub const ALWAYS: &str = "0001-01-01";
 /// For a division that is still in the list.
@@ -32,6 +34,16 @@ impl Listed {
             valid_to: cut.filter(|cut| *cut < valid_to).unwrap_or(valid_to),
         })
     }
+}
+
+/// What a record of a change says, its codes in their shortest form; `None`: it says nothing.
+#[must_use]
+pub fn changed(change: &Change) -> Option<succession::Change> {
+    let code = |code: &String| Area::parse(code).map(|area| area.as_str().to_owned());
+    let part = |i: usize| change.parts.get(i).copied().unwrap_or(1);
+    let from: Vec<String> = change.from.iter().filter_map(code).collect();
+    let to = change.to.iter().enumerate().filter_map(|(i, to)| Some((code(to)?, part(i)))).collect();
+    Some(succession::Change { on: change.effective_on.clone()?, from, to })
 }
 
 /// Whether civil affairs has confirmed a division of this code. Statistical codes of townships and villages above 399

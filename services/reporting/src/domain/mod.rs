@@ -9,6 +9,7 @@ pub mod division;
 pub mod facts;
 pub mod period;
 pub mod record;
+pub mod restate;
 pub mod tally;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod indicators;
 mod problems;
+mod restate;
 mod table;
 
 use qianshou_kernel::server::caller;

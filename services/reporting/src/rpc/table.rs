@@ -8,6 +8,7 @@ use qianshou_kernel::{
     follow::Follower,
     id::Area,
     identity::{Caller, Role},
+    succession::Moved,
 };
 use qianshou_proto::reporting::v1::{
     AsOf, Cell, CellStatus, Dimension, IndicatorKind, Ratio, ReadTableRequest, ReadTableResponse, Unit, cell::Value,
@@ -20,6 +21,7 @@ use crate::{
         catalogue::{Catalogue, Indicator, Measure},
         period::{Period, Window},
         record::UNKNOWN,
+        restate::Plan,
         tally::{Amount, dim_of},
     },
     follow::Follow,
@@ -81,13 +83,18 @@ impl Reporting {
         loop {
             let before = self.ledger.cursor(Follow::NAME).await?;
             let known = self.knows(&asked.area).await?;
+            let moved = match asked.divisions_at {
+                Some(day) => self.moved(day).await?,
+                None => Moved::default(),
+            };
+            let plan = Plan::of(&asked.area, &moved);
             let mut cells = vec![];
             for indicator in &asked.indicators {
                 match &indicator.measure {
                     Measure::Coverage { stock, digits } => {
-                        cells.push(self.coverage(asked, indicator, stock, *digits).await?)
+                        cells.push(self.coverage(asked, indicator, stock, *digits, &moved).await?)
                     }
-                    Measure::Count(_) => cells.extend(self.counts(asked, indicator, known).await?),
+                    Measure::Count(_) => cells.extend(self.counts(asked, indicator, known, &plan).await?),
                 }
             }
             if attempt == ATTEMPTS || self.ledger.cursor(Follow::NAME).await? == before {
@@ -107,7 +114,7 @@ impl Reporting {
     }
 
     /// The total, then one cell for each combination of coordinates that is not zero.
-    async fn counts(&self, asked: &Asked, indicator: &Indicator, known: bool) -> Result<Vec<Cell>> {
+    async fn counts(&self, asked: &Asked, indicator: &Indicator, known: bool, plan: &Plan) -> Result<Vec<Cell>> {
         let blank = asked.blank(indicator);
         if !known {
             return Ok(vec![Cell { status: Some(CellStatus::Missing.into()), ..blank }]);
@@ -118,7 +125,8 @@ impl Reporting {
         } else {
             Window::of(asked.when.period.first, asked.when.period.last)
         };
-        let sums = self.store.sums(&indicator.id, &asked.area, &window).await?;
+        let mut sums = self.store.sums(&indicator.id, &asked.area, &window).await?;
+        sums.extend(plan.difference(&self.under(plan, &indicator.id, &window).await?));
         let mut total = Amount::default();
         let mut groups: BTreeMap<Vec<String>, Amount> = BTreeMap::new();
         for (dims, amount) in sums {
@@ -151,10 +159,19 @@ impl Reporting {
     }
 
     /// Official divisions of a list that have a stock of their own ÷ official divisions of that list.
-    async fn coverage(&self, asked: &Asked, indicator: &Indicator, stock: &str, digits: usize) -> Result<Cell> {
+    async fn coverage(
+        &self,
+        asked: &Asked,
+        indicator: &Indicator,
+        stock: &str,
+        digits: usize,
+        moved: &Moved,
+    ) -> Result<Cell> {
         let listed_on = format_day(asked.divisions_at.unwrap_or(asked.when.at));
         let window = Window::up_to(asked.when.at);
-        let (numerator, denominator) = self.store.covered(stock, &asked.area, digits, &window, &listed_on).await?;
+        let (mut numerator, denominator) = self.store.covered(stock, &asked.area, digits, &window, &listed_on).await?;
+        let plan = Plan::covering(&asked.area, digits, moved);
+        numerator += self.covered_by_others(&plan, stock, digits, &window, &listed_on).await?;
         let blank = asked.blank(indicator);
         if denominator == 0 {
             let note = format!(
@@ -218,9 +235,9 @@ impl Asked {
     fn blank(&self, indicator: &Indicator) -> Cell {
         let flow = indicator.kind() == IndicatorKind::Flow;
         let counted = matches!(indicator.measure, Measure::Count(_));
-        let as_reported = self.divisions_at.filter(|_| counted).map(|day| {
+        let restated = self.divisions_at.filter(|_| counted).map(|day| {
             let day = format_day(day);
-            format!("按填报时的区划统计，未换算到{day}的区划 | as reported, not restated on the divisions of {day}")
+            format!("按{day}的区划换算 | restated on the divisions of {day}")
         });
         Cell {
             indicator: Some(indicator.id.clone()),
@@ -228,7 +245,7 @@ impl Asked {
             at: (!flow || self.when.by_day).then(|| format_day(self.when.at)),
             period: flow.then(|| self.when.period.text.clone()),
             unit: Some(indicator.unit.into()),
-            note: as_reported,
+            note: restated,
             ..Cell::default()
         }
     }

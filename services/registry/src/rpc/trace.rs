@@ -1,0 +1,48 @@
+//! What a code of one day is on another.
+
+use qianshou_kernel::{
+    clock::{format_day, parse_day},
+    error::{Error, Reason, Result},
+    id::Area,
+    identity::{Caller, Role},
+};
+use qianshou_proto::registry::v1::{TraceDivisionRequest, TraceDivisionResponse, TracedDivision};
+
+use crate::Registry;
+
+impl Registry {
+    /// Follows a code through the history of divisions, forwards or back.
+    pub(super) async fn trace(&self, caller: &Caller, asked: TraceDivisionRequest) -> Result<TraceDivisionResponse> {
+        caller.need(Role::Reader)?;
+        let code = asked.code.as_deref().unwrap_or_default();
+        if code.is_empty() {
+            return Err(Error::refused("code", Reason::Required, ""));
+        }
+        if Area::parse(code).is_none() {
+            return Err(Error::refused("code", Reason::Malformed, "2, 4, 6, 9, 12 digits"));
+        }
+        let day = |field: &str, text: Option<&str>| match text.filter(|text| !text.is_empty()) {
+            None => Ok(format_day(self.verbs.ledger.clock().today())),
+            Some(text) => {
+                let day = parse_day(text).ok_or_else(|| Error::refused(field, Reason::Malformed, "2023-06-30"))?;
+                Ok(format_day(day))
+            }
+        };
+        let (on, at) = (day("on", asked.on.as_deref())?, day("at", asked.at.as_deref())?);
+        let store = self.divisions();
+        if !store.is_listed(code, &on).await? {
+            return Err(Error::refused("code", Reason::NotFound, format!("{code}, {on}")));
+        }
+        let succession = self.history.newest(store.history_state().await?, store.history(&self.verbs.ledger)).await?;
+        let shares = succession.of(code, &on, &at);
+        let codes: Vec<String> = shares.keys().cloned().collect();
+        let names = store.names_on(&codes, &at).await?;
+        let traced = shares.into_iter().map(|(code, share)| TracedDivision {
+            display_name: names.get(&code).cloned(),
+            code: Some(code),
+            numerator: Some(share.numerator),
+            denominator: Some(share.denominator),
+        });
+        Ok(TraceDivisionResponse { divisions: traced.collect() })
+    }
+}
