@@ -21,9 +21,9 @@ pub mod worker;
 use std::collections::BTreeMap;
 
 pub use self::{
-    agency::Agencies, assessment::Assessments, certificate::Certificates, change::Changes, division::Divisions, document::Documents,
-    employment::Employments, incubation::Incubations, post::Posts, recognition::Recognitions, station::Stations,
-    system::Systems, tag::Tags, template::Templates, worker::Workers,
+    agency::Agencies, assessment::Assessments, certificate::Certificates, change::Changes, division::Divisions,
+    document::Documents, employment::Employments, incubation::Incubations, post::Posts, recognition::Recognitions,
+    station::Stations, system::Systems, tag::Tags, template::Templates, worker::Workers,
 };
 use prost::Message;
 use qianshou_kernel::{

@@ -8,8 +8,8 @@ use qianshou_proto::registry::v1 as api;
 use crate::{
     Registry,
     domain::{
-        Agencies, Assessments, Certificates, Changes, Divisions, Documents, Employments, Incubations, Posts, Recognitions,
-        Stations, Systems, Tags, Templates, Workers,
+        Agencies, Assessments, Certificates, Changes, Divisions, Documents, Employments, Incubations, Posts,
+        Recognitions, Stations, Systems, Tags, Templates, Workers,
     },
 };
 

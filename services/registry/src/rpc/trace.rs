@@ -21,11 +21,13 @@ impl Registry {
         if Area::parse(code).is_none() {
             return Err(Error::refused("code", Reason::Malformed, "2, 4, 6, 9, 12 digits"));
         }
-        let day = |field: &str, text: Option<&str>| match text.filter(|text| !text.is_empty()) {
-            None => Ok(format_day(self.verbs.ledger.clock().today())),
-            Some(text) => {
-                let day = parse_day(text).ok_or_else(|| Error::refused(field, Reason::Malformed, "2023-06-30"))?;
-                Ok(format_day(day))
+        let day = |field: &str, text: Option<&str>| -> Result<String> {
+            match text.filter(|text| !text.is_empty()) {
+                None => Ok(format_day(self.verbs.ledger.clock().today())),
+                Some(text) => {
+                    let day = parse_day(text).ok_or_else(|| Error::refused(field, Reason::Malformed, "2023-06-30"))?;
+                    Ok(format_day(day))
+                }
             }
         };
         let (on, at) = (day("on", asked.on.as_deref())?, day("at", asked.at.as_deref())?);
