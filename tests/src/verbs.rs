@@ -130,6 +130,7 @@ macro_rules! nouns {
 }
 nouns! {
     Division division Divisions divisions;
+    Change change Changes changes;
     Agency agency Agencies agencies;
     Station station Stations stations;
     Worker worker Workers workers;

@@ -1,6 +1,7 @@
 //! The register as its callers see it: over TLS, with tokens, noun by noun.
 
 mod callers;
+mod history;
 mod input;
 mod lists;
 mod nouns;
