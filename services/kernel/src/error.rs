@@ -170,12 +170,36 @@ pub fn said(status: &Status) -> String {
     if status.message().is_empty() { status.to_string() } else { status.message().to_owned() }
 }
 
+/// What a refusal may weigh as a status: it travels in headers, of which clients take eight KiB.
+const STATUS_MAX_BYTES: usize = 7_000;
+
+impl Violation {
+    /// What it weighs in a status: in the message, where a byte of Chinese takes three; in the details, which tell it three times and where
+    /// three bytes take four.
+    fn weight(&self) -> usize {
+        let Self { field, zh, en, .. } = self;
+        3 * zh.len() + en.len() + (field.len() + 3 * (zh.len() + en.len()) + 24) * 4 / 3
+    }
+}
+
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         let reason = refusal.reason();
-        let join = |text: fn(&Violation) -> &str| refusal.0.iter().map(text).collect::<Vec<_>>().join("\n");
-        let (zh, en) = (join(|v| &v.zh), join(|v| &v.en));
-        let fields = refusal.0.iter().map(|v| FieldViolation::new(v.field.clone(), format!("{} | {}", v.zh, v.en)));
+        let mut bytes = 0;
+        let fits = |violation: &&Violation| {
+            bytes += violation.weight();
+            bytes <= STATUS_MAX_BYTES
+        };
+        let told = refusal.0.iter().take_while(fits).count().max(1).min(refusal.0.len());
+        let more = refusal.0.len() - told;
+        let told = &refusal.0[..told];
+        let join = |text: fn(&Violation) -> &str, rest: String| {
+            let rest = Some(rest.as_str()).filter(|_| more > 0);
+            told.iter().map(text).chain(rest).collect::<Vec<_>>().join("\n")
+        };
+        let zh = join(|v| &v.zh, format!("另有 {more} 处问题"));
+        let en = join(|v| &v.en, format!("and {more} more"));
+        let fields = told.iter().map(|v| FieldViolation::new(v.field.clone(), format!("{} | {}", v.zh, v.en)));
         let details = vec![
             ErrorDetail::ErrorInfo(ErrorInfo::new(reason.as_str_name(), "qianshou", std::collections::HashMap::new())),
             ErrorDetail::BadRequest(BadRequest::new(fields.collect::<Vec<_>>())),
@@ -341,5 +365,25 @@ fn texts(reason: Reason, field: &str, detail: &str) -> (String, String) {
             "系统内部错误，已记入日志；请联系管理员".into(),
             "internal error, written to the log; ask the administrator".into(),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_fits_into_headers() {
+        let many = |count: usize| {
+            Refusal((0..count).map(|i| Violation::new(format!("criteria[{i}].code"), Reason::Required, "")).collect())
+        };
+        let few = Status::from(many(5));
+        assert!(few.message().contains("criteria[4].code") && !few.message().contains("more"), "{}", few.message());
+        let cut = Status::from(many(400));
+        assert!(cut.message().contains("criteria[0].code") && cut.message().contains("另有 3"), "{}", cut.message());
+        let encoded = cut.message().bytes().map(|byte| if byte.is_ascii() { 1 } else { 3 }).sum::<usize>();
+        assert!(encoded + cut.details().len() * 4 / 3 < 8 << 10, "{encoded} + {}", cut.details().len());
+        let long = Status::from(Refusal::one("field", Reason::NotInList, "长".repeat(5_000)));
+        assert_eq!(long.code(), Code::InvalidArgument);
     }
 }

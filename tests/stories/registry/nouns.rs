@@ -5,7 +5,7 @@ use qianshou_kernel::{error::Reason, kind::ListQuery};
 use qianshou_proto::{
     common::v1::PutState,
     registry::v1::{
-        Agency, Assessment, AssessmentResult, Certificate, Document, DocumentStatus, Employment, Incubation,
+        Agency, Assessment, AssessmentResult, Certificate, Criterion, Document, DocumentStatus, Employment, Incubation,
         IncubationStage, IncubationStageKind, Post, Recognition, RecognitionKind, Registration, Station, StationType,
         System, Tag, TagLabel, Template, Worker,
     },
@@ -194,7 +194,7 @@ async fn what_is_said_wrongly_is_refused(world: World) {
         (|i| i.stages = vec![IncubationStage::default(); 201], Reason::TooMany, "stages"),
         (|i| i.since = incubation(1, "", "").since, Reason::Duplicate, "agency"),
     ];
-    let templates: [Fault<Template>; 9] = [
+    let templates: [Fault<Template>; 10] = [
         (|t| t.edition = None, Reason::Required, "edition"),
         (|t| t.division = None, Reason::Required, "division"),
         (|t| t.valid_from = None, Reason::Required, "valid_from"),
@@ -203,6 +203,8 @@ async fn what_is_said_wrongly_is_refused(world: World) {
         (|t| t.criteria[1].weight = Some(10_001), Reason::Malformed, "criteria[1].weight"),
         (|t| t.criteria[1].code = text(" A1 "), Reason::Duplicate, "criteria[1].code"),
         (|t| t.criteria[1].code = text("A\u{7f}"), Reason::ControlCharacter, "criteria[1].code"),
+        // So much at once that not all of it is told.
+        (|t| t.criteria = vec![Criterion::default(); 200], Reason::Required, "criteria[0].title"),
         (|t| *t = template(1), Reason::Duplicate, "display_name"),
     ];
     let assessments: [Fault<Assessment>; 11] = [

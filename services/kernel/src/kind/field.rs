@@ -275,8 +275,9 @@ impl<R, E> Several<R> for Parts<R, E> {
         let all = (self.at)(record);
         if all.len() > MOST {
             check.refuse(field, Reason::TooMany, MOST);
+            return all.len();
         }
-        for (i, one) in all.iter_mut().take(MOST).enumerate() {
+        for (i, one) in all.iter_mut().enumerate() {
             check.within(format!("{field}[{i}]."), |check| self.fields.iter().for_each(|part| part.check(one, check)));
         }
         all.len()
