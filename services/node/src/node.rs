@@ -213,6 +213,7 @@ impl Node {
             list_page_records: self.config.limits.list_page_records,
             list_page_max_records: self.config.limits.list_page_max_records,
             text_max_chars: self.config.limits.text_max_chars,
+            record_max_bytes: self.config.limits.record_max_bytes,
             patience: ms(self.config.ledger.wait_max_ms),
         }
     }

@@ -30,8 +30,7 @@ const TOWNSHIP_DIGITS: usize = 9;
 impl Areas for List {
     fn unknown<'a>(&'a self, codes: &'a [String]) -> BoxFuture<'a, Result<BTreeSet<String>>> {
         Box::pin(async move {
-            // The nation is in no list of its parts.
-            let mut unknown: BTreeSet<String> = codes.iter().filter(|code| *code != Area::NATION).cloned().collect();
+            let mut unknown: BTreeSet<String> = codes.iter().cloned().collect();
             for code in self.listed(codes).await? {
                 unknown.remove(&code);
             }

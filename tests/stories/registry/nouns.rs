@@ -34,6 +34,7 @@ stories! {
     what_others_are_called_by_leads_to_them
     a_station_has_its_place_in_the_tree
     what_holds_on_a_day_is_listed
+    what_is_for_the_nation_is_the_nations
 }
 
 fn text(text: &str) -> Option<String> {
@@ -194,7 +195,7 @@ async fn what_is_said_wrongly_is_refused(world: World) {
         (|i| i.stages = vec![IncubationStage::default(); 201], Reason::TooMany, "stages"),
         (|i| i.since = incubation(1, "", "").since, Reason::Duplicate, "agency"),
     ];
-    let templates: [Fault<Template>; 10] = [
+    let templates: [Fault<Template>; 11] = [
         (|t| t.edition = None, Reason::Required, "edition"),
         (|t| t.division = None, Reason::Required, "division"),
         (|t| t.valid_from = None, Reason::Required, "valid_from"),
@@ -205,6 +206,7 @@ async fn what_is_said_wrongly_is_refused(world: World) {
         (|t| t.criteria[1].code = text("A\u{7f}"), Reason::ControlCharacter, "criteria[1].code"),
         // So much at once that not all of it is told.
         (|t| t.criteria = vec![Criterion::default(); 200], Reason::Required, "criteria[0].title"),
+        (|t| t.criteria = (0..200).map(endless).collect(), Reason::TooLong, "templates"),
         (|t| *t = template(1), Reason::Duplicate, "display_name"),
     ];
     let assessments: [Fault<Assessment>; 11] = [
@@ -279,6 +281,11 @@ async fn what_is_said_wrongly_is_refused(world: World) {
         };
         refused(told, Reason::StillReferenced, "name");
     }
+}
+
+/// Each is short enough, all together are not.
+fn endless(n: u32) -> Criterion {
+    Criterion { code: Some(n.to_string()), title: Some("长".repeat(3_000)), ..Criterion::default() }
 }
 
 fn registrations() -> Vec<Registration> {
@@ -420,4 +427,16 @@ async fn what_holds_on_a_day_is_listed(world: World) {
     let listed = admin.list_all::<Template>(on("2023-12-31")).await;
     assert_eq!(listed.iter().map(Template::edition).collect::<Vec<_>>(), ["2023"]);
     refused(admin.list::<Post>(on("2023-12-31")).await, Reason::UnknownField, "at");
+}
+
+async fn what_is_for_the_nation_is_the_nations(world: World) {
+    let [nation, ningxia] = [world.node("00").await, world.node("64").await];
+    let policy = Document { division: text("00"), ..document(1) };
+    nation.admin.create(policy.clone()).await.unwrap();
+    nation.admin.create(Template { division: text("00"), ..template(1) }).await.unwrap();
+    refused(ningxia.admin.create(policy).await, Reason::NotInList, "division");
+    assert_eq!(
+        nation.admin.list_all::<Document>(ListQuery { area: text("00"), ..ListQuery::default() }).await.len(),
+        1
+    );
 }

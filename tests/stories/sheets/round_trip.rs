@@ -12,7 +12,7 @@ use qianshou_proto::{
     common::v1::{PutOutcome, PutState},
     registry::v1::{
         Agency, Assessment, AssessmentResult, Certificate, Criterion, Document, Employment, Incubation, Post,
-        Recognition, Registration, SixHave, Station, Tag, TagLabel, Template, Worker,
+        Recognition, Registration, SixHave, Station, StationType, Tag, TagLabel, Template, Worker,
     },
 };
 use qianshou_registry::domain::KINDS;
@@ -88,9 +88,20 @@ async fn fill_registers(by: &Caller, chance: &mut Chance) -> [Names; 3] {
         six_haves: vec![SixHave::Place.into(), SixHave::Rules.into()].split_off((n % 3) as usize),
         demonstration_level: (n % 5 == 0).then(|| chance.text()),
         operator: (n % 2 == 0).then(|| agencies[n as usize].clone()).flatten(),
+        host: (n % 3 == 1).then(|| chance.text()),
+        planned_on: (n % 4 == 1).then(|| "2020-10-01".to_owned()),
+        building_since: (n % 4 == 2).then(|| "2021-01-01".to_owned()),
         ..station(n)
     });
-    let stations = put(by, stations.collect::<Vec<_>>()).await;
+    let mut below: Vec<Station> = stations.collect();
+    let centre = Station {
+        r#type: Some(StationType::CountyCentre.into()),
+        division: Some("640104".to_owned()),
+        ..below.remove(0)
+    };
+    let mut stations = put(by, vec![centre]).await;
+    below.iter_mut().step_by(3).for_each(|station| station.parent = stations[0].clone());
+    stations.extend(put(by, below).await);
     let workers = (0..RECORDS).map(|n| Worker {
         full_name: Some(chance.text()),
         post_category: (n % 2 == 0).then(|| chance.text()),

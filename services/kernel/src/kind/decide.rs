@@ -65,7 +65,9 @@ impl Verbs {
         self.check(&mut drafts).await?;
         self.find_by_key(&mut drafts).await?;
         let referred = self.settle(&mut drafts).await?;
-        let places: BTreeSet<String> = drafts.iter().filter_map(|d| d.index.area.clone()).collect();
+        // What is for the nation as a whole is the nation's, whose code is in no list of its parts.
+        let listed = |area: &String| area != Area::NATION || self.ledger.node() != Area::NATION;
+        let places: BTreeSet<String> = drafts.iter().filter_map(|d| d.index.area.clone().filter(listed)).collect();
         let unknown = if N::HOME.is_some() {
             BTreeSet::new()
         } else {
@@ -283,6 +285,11 @@ impl Verbs {
             return Ok(Decided::Refused(Refusal(draft.violations)));
         }
         let payload = Bytes::from(draft.noun.encode_to_vec());
+        if payload.len() > self.record_max_bytes {
+            let most = self.record_max_bytes;
+            let detail = format!("{most} bytes | {most} 字节");
+            return Ok(Decided::Refused(Refusal::one(N::COLLECTION, Reason::TooLong, detail)));
+        }
         let sealed = draft.current.as_ref().and_then(Stored::sealed);
         if let Some(current) = &draft.current
             && current.payload() == Some(&payload)

@@ -50,6 +50,8 @@ pub struct Verbs {
     pub list_page_max_records: usize,
     /// Characters in one text field at most.
     pub text_max_chars: usize,
+    /// Bytes of one record at most.
+    pub record_max_bytes: usize,
     /// How long a read waits for the position it asks for.
     pub patience: Duration,
 }

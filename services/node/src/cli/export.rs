@@ -13,7 +13,7 @@ use crate::sheet::{self, export::Export, template};
 pub(super) struct Options {
     #[command(flatten)]
     to: Connection,
-    /// divisions, agencies, stations, workers, certificates …
+    /// divisions, agencies, stations, workers, certificates, posts …
     #[arg(required_unless_present = "template")]
     kind: Option<String>,
     /// Only this area: 2, 4, 6, 9 or 12 digits.

@@ -13,7 +13,7 @@ use crate::sheet::{self, import::Import, receipt::Summary};
 pub(super) struct Options {
     #[command(flatten)]
     to: Connection,
-    /// divisions, agencies, stations, workers, certificates …
+    /// divisions, agencies, stations, workers, certificates, posts …
     kind: String,
     /// An .xlsx, a .csv (UTF-8 or GB18030) or a .csv.gz.
     file: PathBuf,
