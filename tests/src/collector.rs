@@ -138,9 +138,9 @@ impl TraceService for Ear {
                 heard.spans.push(Span {
                     node: node.clone(),
                     name: span.name,
-                    trace: hex(&span.trace_id),
-                    id: hex(&span.span_id),
-                    parent: hex(&span.parent_span_id),
+                    trace: hex::encode(&span.trace_id),
+                    id: hex::encode(&span.span_id),
+                    parent: hex::encode(&span.parent_span_id),
                     attributes: span.attributes.into_iter().map(|attribute| attribute.key).collect(),
                 });
             }
@@ -208,8 +208,4 @@ fn text_of(attribute: &KeyValue) -> String {
         other => format!("{other:?}"),
     };
     format!("{}={text}", attribute.key)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -48,10 +48,7 @@ macro_rules! stories {
             $crate::run($crate::Database::Sqlite, $story);
         }
 
-        #[test]
-        fn [<$story _postgres>]() {
-            $crate::run($crate::Database::Postgres, $story);
-        }
+        $crate::on_postgres! { $story }
     )+}};
 }
 

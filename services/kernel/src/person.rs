@@ -176,7 +176,7 @@ impl BlindKey {
     /// 64 hexadecimal digits. The same value has another index in another space.
     #[must_use]
     pub fn index(&self, space: &str, value: &str) -> String {
-        hex(keyed_hash(&self.0, [INDEX_LABEL, space, value]).as_ref())
+        hex::encode(keyed_hash(&self.0, [INDEX_LABEL, space, value]).as_ref())
     }
 }
 
@@ -197,7 +197,7 @@ impl Domain {
     #[must_use]
     pub fn pseudonym(&self, id_number: &str) -> String {
         let hash = keyed_hash(&self.key, [PSEUDONYM_LABEL, &self.name, id_number]);
-        hex(&hash.as_ref()[..PSEUDONYM_BYTES])
+        hex::encode(&hash.as_ref()[..PSEUDONYM_BYTES])
     }
 }
 
@@ -222,7 +222,7 @@ impl Secrets {
 
     /// An entry's sealed part: the blind index (32 bytes), by which the record is found, then the seal.
     pub fn seal(&self, number: &str, blind: &str, context: &str) -> crate::error::Result<bytes::Bytes> {
-        let index = unhex(blind).filter(|bytes| bytes.len() == BLIND_BYTES);
+        let index = hex::decode(blind).ok().filter(|bytes| bytes.len() == BLIND_BYTES);
         let index = index.ok_or_else(|| crate::error::Error::broken("a blind index is not 32 bytes of hex"))?;
         Ok([index, self.sealer.seal(number.as_bytes(), context)].concat().into())
     }
@@ -237,12 +237,7 @@ impl Secrets {
 /// The blind index of an entry's sealed part.
 #[must_use]
 pub fn blind_of(sealed: &[u8]) -> Option<String> {
-    sealed.get(..BLIND_BYTES).map(hex)
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes().chunks(2);
-    digits.map(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok()).collect()
+    sealed.get(..BLIND_BYTES).map(hex::encode)
 }
 
 struct Seal<'a> {
@@ -273,11 +268,6 @@ fn keyed_hash(key: &hmac::Key, parts: [&str; 3]) -> hmac::Tag {
         context.update(part.as_bytes());
     }
     context.sign()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 impl fmt::Debug for Secret {
@@ -330,10 +320,6 @@ mod tests {
         Sealer::new(key(current), older.iter().map(|byte| key(*byte)).collect()).unwrap()
     }
 
-    fn bytes(hex: &str) -> Vec<u8> {
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-    }
-
     #[test]
     fn a_seal_opens_in_its_context_only() {
         let sealer = sealer(1, &[]);
@@ -347,9 +333,10 @@ mod tests {
     /// Made with the Python package `cryptography`, whose AES is not ring's.
     #[test]
     fn opens_a_seal_made_elsewhere() {
-        let sealed = bytes(
+        let sealed = hex::decode(
             "01026b37000102030405060708090a0b29b0d9412d3ce870438bd4aed1695ccad36409d31fa906454c64e8d78dc2be54cc87",
-        );
+        )
+        .unwrap();
         assert_eq!(sealer(7, &[]).open(&sealed, NAME), Ok(NUMBER.as_bytes().to_vec()));
     }
 

@@ -102,12 +102,12 @@ impl Store {
             return Ok(false);
         }
         let Tallies { days, months } = change.difference.tallies();
-        let mut statements = save_members(change.members, change.roots);
-        statements.extend(save_subjects(change.subjects)?);
-        statements.push(save_tallies("reporting_days", "day", days));
-        statements.push(save_tallies("reporting_months", "month", months));
-        statements.extend(save_divisions(change.divisions));
-        statements.extend(save_history(change.history, position)?);
+        let mut statements = member_statements(change.members, change.roots);
+        statements.extend(subject_statements(change.subjects)?);
+        statements.push(tally_statement("reporting_days", "day", days));
+        statements.push(tally_statement("reporting_months", "month", months));
+        statements.extend(division_statements(change.divisions));
+        statements.extend(history_statements(change.history, position)?);
         tx.run_all(statements).await?;
         tx.commit().await?;
         Ok(true)
@@ -253,7 +253,7 @@ impl Store {
     }
 }
 
-fn save_members(members: Sets, roots: BTreeMap<String, String>) -> Vec<Statement> {
+fn member_statements(members: Sets, roots: BTreeMap<String, String>) -> Vec<Statement> {
     let names: Vec<String> = members.keys().cloned().collect();
     let rows = members.iter().flat_map(|(name, roots)| roots.iter().map(move |root| binds![name, root]));
     let upsert = "ON CONFLICT (root) DO UPDATE SET subject = excluded.subject";
@@ -265,7 +265,7 @@ fn save_members(members: Sets, roots: BTreeMap<String, String>) -> Vec<Statement
     ]
 }
 
-fn save_subjects(subjects: BTreeMap<String, Counted>) -> Result<Vec<Statement>> {
+fn subject_statements(subjects: BTreeMap<String, Counted>) -> Result<Vec<Statement>> {
     let names: Vec<String> = subjects.keys().cloned().collect();
     let problems = subjects
         .iter()
@@ -295,7 +295,7 @@ fn row_of(subject: &str, problem: &Problem) -> Vec<Value> {
 }
 
 /// In the order of their keys, each once. Rows that become zero stay: they are few, and a sum does not mind them.
-fn save_tallies(table: &str, period: &str, tallies: BTreeMap<Spot, Amount>) -> Statement {
+fn tally_statement(table: &str, period: &str, tallies: BTreeMap<Spot, Amount>) -> Statement {
     let row = |(spot, amount): (Spot, Amount)| {
         let digits = spot.area.len() as u64;
         binds![spot.indicator, digits, spot.area, spot.day, spot.dims, amount.value, amount.opening]
@@ -308,7 +308,7 @@ fn save_tallies(table: &str, period: &str, tallies: BTreeMap<Spot, Amount>) -> S
     Statement::insert(into, upsert, tallies.into_iter().map(row).collect())
 }
 
-fn save_divisions(divisions: BTreeMap<String, Option<Listed>>) -> [Statement; 2] {
+fn division_statements(divisions: BTreeMap<String, Option<Listed>>) -> [Statement; 2] {
     let gone: Vec<String> =
         divisions.iter().filter(|(_, listed)| listed.is_none()).map(|(name, _)| name.clone()).collect();
     let row = |(name, listed): (String, Option<Listed>)| {
@@ -324,7 +324,7 @@ fn save_divisions(divisions: BTreeMap<String, Option<Listed>>) -> [Statement; 2]
     ]
 }
 
-fn save_history(history: BTreeMap<String, Option<succession::Change>>, position: u64) -> Result<[Statement; 2]> {
+fn history_statements(history: BTreeMap<String, Option<succession::Change>>, position: u64) -> Result<[Statement; 2]> {
     let gone: Vec<String> = history.iter().filter(|(_, told)| told.is_none()).map(|(name, _)| name.clone()).collect();
     let row = |(name, told): (String, Option<succession::Change>)| {
         let succession::Change { on, from, to } = told?;

@@ -89,12 +89,6 @@ pub(crate) fn violation(field: impl Into<String>, reason: Reason, zh: &str, en: 
     Violation { zh: format!("{at}{zh}"), en: format!("{at}{en}"), field, reason }
 }
 
-/// Bytes in lower-case hexadecimal.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

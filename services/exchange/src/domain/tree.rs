@@ -133,10 +133,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn hex(hash: Hash) -> String {
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
     fn hashes(count: usize) -> Vec<Hash> {
         (0..count as u64).map(|number| Sha256::digest(number.to_be_bytes()).into()).collect()
     }
@@ -188,7 +184,7 @@ mod tests {
         let leaves: Vec<Hash> =
             inputs.iter().map(|input| Sha256::new_with_prefix([LEAF]).chain_update(input).finalize().into()).collect();
         for (count, expected) in roots.iter().enumerate() {
-            assert_eq!(hex(root(&leaves[..count])), *expected, "{count} leaves");
+            assert_eq!(hex::encode(root(&leaves[..count])), *expected, "{count} leaves");
         }
     }
 
@@ -196,9 +192,9 @@ mod tests {
     #[test]
     fn leaf_hashes_never_change() {
         let put = put("nodes/64/agencies/1", b"payload");
-        assert_eq!(hex(leaf_hash(&put)), "06f272f0e6d3492bc355bc2e80131715d5eaccf661c23aa76f9b70b3f50305ce");
+        assert_eq!(hex::encode(leaf_hash(&put)), "06f272f0e6d3492bc355bc2e80131715d5eaccf661c23aa76f9b70b3f50305ce");
         let end = Leaf { content: Content::End { reason: 3, on: "2025-10-15" }, ..put };
-        assert_eq!(hex(leaf_hash(&end)), "a7f7ae22a9f19b30db6eaf1dd18543a95f31da4a405c8329982092a6e392e444");
+        assert_eq!(hex::encode(leaf_hash(&end)), "a7f7ae22a9f19b30db6eaf1dd18543a95f31da4a405c8329982092a6e392e444");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::{
     House,
     domain::{
         agreement::{self, Accord, Held, TERMS_MAX_BYTES},
-        hex, page,
+        page,
     },
     tasks::{
         hub::{Call, Caller},
@@ -42,7 +42,7 @@ pub(crate) struct Peers(pub(crate) Arc<House>);
 impl ExchangeService for Peers {
     async fn introduce(&self, request: Request<IntroduceRequest>) -> Result<Response<IntroduceResponse>, Status> {
         caller(&request)?;
-        let contract = hex(&page::digest(qianshou_proto::DESCRIPTOR_SET));
+        let contract = hex::encode(page::digest(qianshou_proto::DESCRIPTOR_SET));
         Ok(Response::new(IntroduceResponse { card: Some(self.0.ground.card.clone()), contract: Some(contract) }))
     }
 
@@ -92,7 +92,7 @@ impl Peers {
         let card = self.card(peer).await?;
         let held = match house.store.agreement_find(&accord.id).await? {
             Some(held) if held.terms != terms => {
-                return Err(Error::refused("terms", Reason::AgreementConflict, hex(&held.accord.digest)));
+                return Err(Error::refused("terms", Reason::AgreementConflict, hex::encode(held.accord.digest)));
             }
             Some(held) => held,
             None => self.propose(accord, &terms, &card, &statement).await?,

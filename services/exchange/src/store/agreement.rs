@@ -9,10 +9,7 @@ use qianshou_kernel::{
 use qianshou_proto::exchange::v1::Statement as Signed;
 
 use super::Store;
-use crate::domain::{
-    agreement::{Accord, Held},
-    hex,
-};
+use crate::domain::agreement::{Accord, Held};
 
 /// Whose half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +58,7 @@ impl Store {
     pub async fn agreement_insert(&self, held: &Held) -> Result<bool> {
         let Held { accord, terms, ours, theirs } = held;
         let half = |half: &Option<Signed>| Value::Bytes(half.as_ref().map(Signed::encode_to_vec));
-        let digest = hex(&accord.digest);
+        let digest = hex::encode(accord.digest);
         let binds = vec![
             Value::from(&accord.id),
             Value::from(&accord.provider),
@@ -78,7 +75,7 @@ impl Store {
     /// Keeps a half of an agreement.
     pub async fn agreement_half(&self, accord: &Accord, half: Half, signed: &Signed) -> Result<bool> {
         let sql = if half == Half::Ours { OURS } else { THEIRS };
-        let binds = binds![&accord.id, hex(&accord.digest), signed.encode_to_vec()];
+        let binds = binds![&accord.id, hex::encode(accord.digest), signed.encode_to_vec()];
         self.run(vec![Statement::expecting(sql, binds, 1)]).await
     }
 }

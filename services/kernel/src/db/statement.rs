@@ -12,13 +12,13 @@ pub type Sql = Cow<'static, str>;
 /// One statement as data: it can be carried in a command, repeated when a group is bisected, and prepared in a test.
 #[derive(Clone, Debug)]
 pub struct Statement {
-    pub(super) work: Work,
+    work: Work,
     /// How many rows it must touch; if another number, the command is refused ([`crate::ledger::Rejection::Guard`]).
     pub(super) expect: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Work {
+enum Work {
     Run { sql: Sql, binds: Vec<Value> },
     Insert { into: Sql, suffix: Sql, rows: Vec<Vec<Value>> },
 }
@@ -41,6 +41,15 @@ impl Statement {
     pub fn insert(into: impl Into<Sql>, suffix: impl Into<Sql>, rows: Vec<Vec<Value>>) -> Self {
         Self { work: Work::Insert { into: into.into(), suffix: suffix.into(), rows }, expect: None }
     }
+
+    /// What the database is asked, and with what; `None`: there is nothing to do.
+    pub(super) fn asked(self, shared: bool) -> Result<Option<(Sql, Vec<Value>)>> {
+        Ok(match self.work {
+            Work::Run { sql, binds } => Some((sql, binds)).filter(|(_, binds)| !is_void(binds)),
+            Work::Insert { rows, .. } if rows.is_empty() => None,
+            Work::Insert { into, suffix, rows } => Some(insert(&into, &suffix, rows, shared)?),
+        })
+    }
 }
 
 /// Statements as one text with all their binds: SQLite runs them one after the other, and one hop to its thread is enough.
@@ -48,13 +57,12 @@ pub(super) fn joined(statements: Vec<(Sql, Vec<Value>)>) -> (Sql, Vec<Value>) {
     let mut text = String::new();
     let mut all = vec![];
     for (sql, binds) in statements {
-        let sql = with_lists(sql, &binds, false);
-        for (i, part) in sql.split('$').enumerate() {
+        // A number stands behind `$` or `{`, which end the part before it.
+        for part in sql.split_inclusive(['$', '{']) {
             let digits = part.bytes().take_while(u8::is_ascii_digit).count();
             match part[..digits].parse::<usize>() {
-                Ok(n) if i > 0 => text.push_str(&format!("${}{}", n + all.len(), &part[digits..])),
-                _ if i > 0 => text.push_str(&format!("${part}")),
-                _ => text.push_str(part),
+                Ok(n) => text.push_str(&format!("{}{}", n + all.len(), &part[digits..])),
+                Err(_) => text.push_str(part),
             }
         }
         text.push_str("; ");
@@ -84,7 +92,7 @@ pub(super) fn with_lists(sql: Sql, binds: &[Value], shared: bool) -> Sql {
 
 /// What inserts rows that are all of one form, and with what: one text a table, however many rows. PostgreSQL takes its columns
 /// as arrays, SQLite its rows as JSON with bytes in hexadecimal digits.
-pub(super) fn insert(into: &str, suffix: &str, rows: Vec<Vec<Value>>, shared: bool) -> Result<(Sql, Vec<Value>)> {
+fn insert(into: &str, suffix: &str, rows: Vec<Vec<Value>>, shared: bool) -> Result<(Sql, Vec<Value>)> {
     let form = rows.first().map(Vec::as_slice).unwrap_or_default().iter().enumerate();
     let cells = form.map(|(i, value)| match value {
         _ if shared => format!("${}", i + 1),
@@ -117,6 +125,7 @@ fn columns(rows: Vec<Vec<Value>>) -> Result<Vec<Value>> {
 
 fn json(rows: &[Vec<Value>]) -> Result<String> {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let written = |done: serde_json::Result<()>| done.map_err(|e| Error::Broken(Box::new(e)));
     let mut text = Vec::with_capacity(rows.len() * 256);
     for (row, values) in rows.iter().enumerate() {
         text.extend_from_slice(if row == 0 { b"[[" } else { b"],[" });
@@ -125,13 +134,9 @@ fn json(rows: &[Vec<Value>]) -> Result<String> {
                 text.push(b',');
             }
             match value {
-                Value::Text(value) => {
-                    serde_json::to_writer(&mut text, value).map_err(|e| Error::Broken(Box::new(e)))?
-                }
-                Value::Int(value) => serde_json::to_writer(&mut text, value).map_err(|e| Error::Broken(Box::new(e)))?,
-                Value::Bool(value) => {
-                    serde_json::to_writer(&mut text, value).map_err(|e| Error::Broken(Box::new(e)))?
-                }
+                Value::Text(value) => written(serde_json::to_writer(&mut text, value))?,
+                Value::Int(value) => written(serde_json::to_writer(&mut text, value))?,
+                Value::Bool(value) => written(serde_json::to_writer(&mut text, value))?,
                 Value::Bytes(Some(bytes)) => {
                     text.push(b'"');
                     text.extend(bytes.iter().flat_map(|b| [b >> 4, b & 15].map(|digit| DIGITS[usize::from(digit)])));
@@ -164,9 +169,10 @@ mod tests {
     fn statements_are_joined_with_their_binds() {
         let list = ["x".to_owned(), "y".to_owned()];
         let first = ("DELETE FROM t WHERE a IN ({1}) AND b = $2".into(), binds![&list[..], 1_i64]);
-        let (sql, all) = joined(vec![first, ("UPDATE h SET p = $1".into(), binds![2_i64])]);
-        let list_of = "IN (SELECT value FROM json_each($1))";
-        assert_eq!(sql, format!("DELETE FROM t WHERE a {list_of} AND b = $2; UPDATE h SET p = $3; "));
+        let (sql, all) = joined(vec![("UPDATE h SET p = $1".into(), binds![2_i64]), first]);
+        let sql = with_lists(sql, &all, false);
+        let list_of = "IN (SELECT value FROM json_each($2))";
+        assert_eq!(sql, format!("UPDATE h SET p = $1; DELETE FROM t WHERE a {list_of} AND b = $3; "));
         assert_eq!(all.len(), 3);
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Migration, POSTGRES, Row, SQLITE, Sql, Statement, Value, on_postgres, on_sqlite, postgres, sqlite,
-    statement::{Work, insert, is_void, joined},
+    statement::{is_void, joined},
 };
 use crate::{error::Result, telemetry::metrics};
 
@@ -18,7 +18,7 @@ pub enum Tx {
 impl Tx {
     /// As [`Db::migrate`], inside the transaction.
     pub(super) async fn migrate(&mut self, migrations: &[Migration]) -> Result<()> {
-        let shared = matches!(self, Self::Postgres(_));
+        let shared = self.is_shared();
         if shared {
             self.fetch("SELECT CAST(pg_advisory_xact_lock(727727) AS TEXT)", vec![]).await?;
         }
@@ -75,30 +75,18 @@ impl Tx {
 
     /// Runs a statement as data. `false`: it touched another number of rows than it had to.
     pub async fn run(&mut self, statement: &Statement) -> Result<bool> {
-        match &statement.work {
-            Work::Run { sql, binds } => {
-                let touched = self.execute(sql.clone(), binds.clone()).await?;
-                Ok(statement.expect.is_none_or(|expected| expected == touched))
-            }
-            Work::Insert { into, suffix, rows } => {
-                self.insert(into, suffix, rows.clone()).await?;
-                Ok(true)
-            }
-        }
+        let touched = match statement.clone().asked(self.is_shared())? {
+            Some((sql, binds)) => self.execute(sql, binds).await?,
+            None => 0,
+        };
+        Ok(statement.expect.is_none_or(|expected| expected == touched))
     }
 
     /// Runs statements of which none has to touch an exact number of rows, in order.
     pub async fn run_all(&mut self, statements: Vec<Statement>) -> Result<()> {
-        let shared = matches!(self, Self::Postgres(_));
-        let mut asked = vec![];
-        for statement in statements {
-            match statement.work {
-                Work::Run { binds, .. } if is_void(&binds) => {}
-                Work::Run { sql, binds } => asked.push((sql, binds)),
-                Work::Insert { rows, .. } if rows.is_empty() => {}
-                Work::Insert { into, suffix, rows } => asked.push(insert(&into, &suffix, rows, shared)?),
-            }
-        }
+        let shared = self.is_shared();
+        let asked = statements.into_iter().filter_map(|statement| statement.asked(shared).transpose());
+        let mut asked = asked.collect::<Result<Vec<_>>>()?;
         if !shared && !asked.is_empty() {
             asked = vec![joined(asked)];
         }
@@ -108,13 +96,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Inserts rows into `table (a, b, c)`; `suffix` is empty or an `ON CONFLICT …` clause.
-    pub async fn insert(&mut self, into: &str, suffix: &str, rows: Vec<Vec<Value>>) -> Result<()> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let (sql, binds) = insert(into, suffix, rows, matches!(self, Self::Postgres(_)))?;
-        self.execute(sql, binds).await.map(drop)
+    fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
     }
 
     /// Makes it last.

@@ -22,7 +22,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::hex;
 use crate::{
     clock::Clock,
     error::{Error, Reason, Result},
@@ -79,7 +78,7 @@ impl NodeKeys {
         let directory = &directory.components().collect::<PathBuf>();
         let [random, blind, seal] = [fresh_secret()?, fresh_secret()?, fresh_secret()?];
         let mut draft = directory.as_os_str().to_owned();
-        draft.push(format!(".{}", hex(&fresh_secret()?[..4])));
+        draft.push(format!(".{}", hex::encode(&fresh_secret()?[..4])));
         let draft = PathBuf::from(draft);
         if let Some(parent) = directory.parent() {
             fs::create_dir_all(parent)?;
@@ -146,7 +145,7 @@ impl NodeKeys {
         if draft.exists() {
             fs::remove_file(&draft)?;
         }
-        write(&draft, &hex(&key))?;
+        write(&draft, &hex::encode(key))?;
         fs::rename(&draft, folder.join(format!("{name}.key")))?;
         sync_folder(&folder)?;
         self.domains.insert(name.to_owned(), key);
@@ -188,7 +187,7 @@ impl fmt::Debug for TlsIdentity {
 /// The short name of a signing key: the first sixteen hexadecimal digits of its SHA-256.
 #[must_use]
 pub fn key_id(public_key: &[u8; 32]) -> String {
-    hex(&Sha256::digest(public_key)[..8])
+    hex::encode(&Sha256::digest(public_key)[..8])
 }
 
 /// The name in a node's peer certificate; it resolves nowhere.
@@ -236,8 +235,8 @@ fn write_all(
         ("server.key", &server_key),
         ("peer.pem", &peer),
         ("peer.key", &peer_key),
-        ("blind.key", &hex(blind)),
-        ("seal.key", &hex(seal)),
+        ("blind.key", &hex::encode(blind)),
+        ("seal.key", &hex::encode(seal)),
     ] {
         write(&draft.join(name), text)?;
     }
@@ -294,10 +293,8 @@ fn read(path: &Path) -> Result<String> {
 
 fn read_secret(path: &Path) -> Result<[u8; 32]> {
     let text = read(path)?;
-    let digits = text.trim().as_bytes();
-    let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
-    let bytes: Option<Vec<u8>> = digits.chunks(2).map(byte).collect();
-    bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| unreadable(path, "64 hexadecimal digits are expected"))
+    let bytes = hex::decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| unreadable(path, "64 hexadecimal digits are expected"))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

@@ -61,11 +61,6 @@ fn message(context: &str, bytes: &[u8]) -> Vec<u8> {
     [context.as_bytes(), &[0], bytes].concat()
 }
 
-/// Bytes in lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Caller, hex};
+use super::Caller;
 use crate::{
     config::{Limits, ms},
     error::Result,
@@ -44,7 +44,7 @@ pub fn generate_token(random: [u8; 32]) -> (String, String) {
 /// SHA-256 in hexadecimal. The secret has 256 bits of its own, so it needs no salt and no slow hash.
 #[must_use]
 pub fn hash_token(secret: &str) -> String {
-    hex(&Sha256::digest(secret))
+    hex::encode(Sha256::digest(secret))
 }
 
 /// Tokens, with those found kept for a moment: a call costs no query, and a token that another process revoked works for

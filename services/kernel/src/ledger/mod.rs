@@ -419,5 +419,5 @@ pub fn claim_key(home: &str, kind: &str, field: &str, value: &str) -> String {
         return format!("{home}/{kind}/{field}/{value}");
     }
     let digest = Sha256::digest(value.as_bytes());
-    format!("{home}/{kind}/{field}/#{}", digest.iter().map(|b| format!("{b:02x}")).collect::<String>())
+    format!("{home}/{kind}/{field}/#{}", hex::encode(digest))
 }

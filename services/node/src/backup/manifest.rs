@@ -65,7 +65,7 @@ impl Manifest {
             node: head.node.clone(),
             epoch: head.epoch,
             position: head.position,
-            digest: hex(&head.digest),
+            digest: hex::encode(&head.digest),
             migrations,
             files,
         })
@@ -109,7 +109,7 @@ impl Manifest {
     /// The restored ledger stands where the backed up one stood.
     pub(super) fn must_be(&self, head: &Head) -> Result<()> {
         let same = (head.node == self.node && head.epoch == self.epoch && head.position == self.position)
-            && hex(&head.digest) == self.digest;
+            && hex::encode(&head.digest) == self.digest;
         if same { Ok(()) } else { Err(Error::broken("the restored ledger does not stand where the manifest says")) }
     }
 }
@@ -142,13 +142,9 @@ fn digest(path: &Path) -> Result<(u64, String)> {
     loop {
         let read = file.read(&mut block)?;
         if read == 0 {
-            return Ok((total, hex(&sum.finalize())));
+            return Ok((total, hex::encode(&sum.finalize())));
         }
         sum.update(&block[..read]);
         total += read as u64;
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -153,12 +153,6 @@ impl DomainCommand {
 }
 
 fn read_key(text: &str) -> Result<[u8; 32]> {
-    let digits: Option<Vec<u8>> = text
-        .trim()
-        .as_bytes()
-        .chunks(2)
-        .map(|two| std::str::from_utf8(two).ok().and_then(|t| u8::from_str_radix(t, 16).ok()))
-        .collect();
-    let key = digits.and_then(|bytes| bytes.try_into().ok());
+    let key = hex::decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
     key.ok_or_else(|| Error::refused("--key", Reason::Malformed, "64 hexadecimal digits"))
 }

@@ -88,7 +88,7 @@ impl Import<'_> {
         let begin = |file| Receipt::begin(file, opened, self.described.sheet, &layout, &first);
         let receipt = self.receipt.map(begin).transpose().map_err(text)?;
         let (columns_left, sheets_left) = (layout.unknown.clone(), opened.left.clone());
-        let digest: String = opened.digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex::encode(&opened.digest[..8]);
         let reader = Reader::new(self.described, layout).ok_or("no such message in the contract")?;
         let mut running = Running {
             client,

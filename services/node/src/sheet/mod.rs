@@ -136,7 +136,7 @@ mod tests {
     fn fits(message: &MessageDescriptor, columns: &[Column], known: &[&str]) {
         for column in columns {
             let field = message.get_field_by_name(column.path).unwrap_or_else(|| panic!("{}", column.path));
-            let several = matches!(column.cell, Cell::Texts | Cell::Choices(_) | Cell::Parts(_));
+            let several = matches!(column.cell, Cell::Texts | Cell::Choices(_) | Cell::Parts(_) | Cell::Counts);
             assert_eq!(field.is_list(), several, "{}", column.field);
             match column.cell {
                 Cell::Choice(choices) | Cell::Choices(choices) => {

@@ -65,6 +65,11 @@ const fn around<R>(at: fn(&mut R) -> &mut Option<String>, example: &'static str)
         .example(example)
 }
 
+/// The languages that somebody is served in (双语).
+const fn languages<R>(at: fn(&mut R) -> &mut Vec<String>) -> Field<R> {
+    Field::texts("languages", "服务语言", at).or(&["语言", "服务语种"]).example("zh")
+}
+
 /// A record that another refers to, if it is here.
 fn referred_to<R: Message + Default>(name: &Option<String>, referred: &Referred<'_>) -> Option<R> {
     R::decode(referred(name.as_deref()?)?).ok()

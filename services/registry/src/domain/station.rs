@@ -71,7 +71,7 @@ static FIELDS: [F; 17] = [
     F::choice::<StationOrigin>("origin", "建站方式", |station| &mut station.origin, &ORIGINS)
         .or(&["建设方式"])
         .example("新建"),
-    F::texts("languages", "服务语言", |station| &mut station.languages).or(&["语言", "服务语种"]).example("zh"),
+    super::languages(|station| &mut station.languages),
     F::text("brand", "品牌", |station| &mut station.brand).or(&["品牌名称", "服务品牌"]),
     F::choices::<SixHave>("six_haves", "六有", |station| &mut station.six_haves, &SIX_HAVES)
         .or(&["六有情况", "六有达标"])

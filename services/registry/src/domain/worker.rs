@@ -59,7 +59,7 @@ static FIELDS: [F; 11] = [
     F::choice::<Assignment>("assignment", "人员性质", |worker| &mut worker.assignment, &ASSIGNMENTS)
         .or(&["人员类别", "人员类型"])
         .example("专业"),
-    F::texts("languages", "服务语言", |worker| &mut worker.languages).or(&["语言", "服务语种"]).example("zh"),
+    super::languages(|worker| &mut worker.languages),
     F::day("since", "入职日期", |worker| &mut worker.since, Days::Past)
         .or(&["入职时间", "上岗日期", "从业日期"])
         .example("2019-07-01"),

@@ -19,7 +19,7 @@ use qianshou_proto::exchange::v1::{
 };
 use time::Date;
 
-use super::{hex, page, tree::Hash, violation};
+use super::{page, tree::Hash, violation};
 pub use clause::{Clause, descriptor_digest};
 
 /// Kinds in one agreement at most.
@@ -189,7 +189,7 @@ impl Held {
             id: Some(self.accord.id.clone()),
             terms: Terms::decode(&self.terms[..]).ok(),
             terms_bytes: Some(self.terms.clone().into()),
-            digest: Some(hex(&self.accord.digest)),
+            digest: Some(hex::encode(self.accord.digest)),
             ours: self.ours.clone(),
             theirs: self.theirs.clone(),
             state: Some(self.state(today).into()),

@@ -21,7 +21,7 @@ use crate::{
     House, client,
     domain::{
         agreement::{self, Accord, Held, verdict},
-        hex, page,
+        page,
     },
     store::{Half, PeerRow},
 };
@@ -166,8 +166,8 @@ impl Admin {
 
     async fn agreement_sign(&self, id: &str, digest: &str) -> Result<Held> {
         let held = self.agreement_find(id).await?;
-        if !digest.eq_ignore_ascii_case(&hex(&held.accord.digest)) {
-            return Err(Error::refused("digest", Reason::AgreementConflict, hex(&held.accord.digest)));
+        if !digest.eq_ignore_ascii_case(&hex::encode(held.accord.digest)) {
+            return Err(Error::refused("digest", Reason::AgreementConflict, hex::encode(held.accord.digest)));
         }
         if verdict(held.ours.as_ref()).is_some() {
             return Ok(held);
