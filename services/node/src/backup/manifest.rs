@@ -142,7 +142,7 @@ fn digest(path: &Path) -> Result<(u64, String)> {
     loop {
         let read = file.read(&mut block)?;
         if read == 0 {
-            return Ok((total, hex::encode(&sum.finalize())));
+            return Ok((total, hex::encode(sum.finalize())));
         }
         sum.update(&block[..read]);
         total += read as u64;
