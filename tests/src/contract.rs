@@ -34,6 +34,8 @@ Template    | Templates    | 64 | L1 | display_name, edition and division | disp
 Assessment  | Assessments  | 64 | L2 | station, template and assessed_on | station, template and assessed_on; or a criterion | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY REFERENCE_NOT_FOUND | `COMPLETE`, all six haves were found, or `PARTIAL` | results,six_haves
 Recognition | Recognitions | 64 | L3 | whom it recognises, kind, recognised_on, level and batch | the same recognition | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY REFERENCE_NOT_FOUND | `STANDING` or `WITHDRAWN` | valid_until,withdrawn_on
 Document    | Documents    | 64 | L1 | number and first issuer, or title and `issued_on` |       | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY | a DocumentStatus without its prefix, e.g. `IN_FORCE` | status,repealed_on
+Move        | Moves        | 35 | L2 | the record that moves           | the same record | IN_FUTURE REFERENCE_NOT_FOUND | `OFFERED` or `DONE` | on,reason
+Merge       | Merges       | 64 | L2 | the duplicate                   | the same duplicate | REFERENCE_NOT_FOUND | `STANDING` | reason
 Tag         | Tags         | 64 | L1 | division, label and since       |                         | NOT_IN_LIST OUT_OF_ORDER | `VALID` or `GONE` | until
 ",
 }];

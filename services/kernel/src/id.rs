@@ -133,6 +133,17 @@ pub struct Area(String);
 
 const LEVELS: [usize; 5] = [2, 4, 6, 9, 12];
 
+/// What stands behind a division's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Civil affairs has confirmed it.
+    Official,
+    /// A zone of the statisticians at county level, parts 71–80.
+    StatisticalZone,
+    /// A township of parts 400–599, or a village of 400 onwards, that nobody has confirmed.
+    Unconfirmed,
+}
+
 impl Area {
     /// Everything.
     pub const NATION: &'static str = "00";
@@ -164,6 +175,26 @@ impl Area {
     pub fn path(&self) -> Vec<&str> {
         let above = LEVELS.into_iter().filter(|l| *l <= self.0.len()).map(|l| &self.0[..l]);
         std::iter::once(Self::NATION).chain(above.filter(|a| *a != Self::NATION)).collect()
+    }
+
+    /// The division that it lies in; `None`: a province or the nation.
+    #[must_use]
+    pub fn parent(&self) -> Option<&str> {
+        self.path().into_iter().rev().nth(1).filter(|above| *above != Self::NATION)
+    }
+
+    /// What stands behind its code.
+    ///
+    /// Source: 统计用区划代码和城乡划分代码编制规则 (National Bureau of Statistics).
+    #[must_use]
+    pub fn class(&self) -> Class {
+        let part = |from: usize| self.0.get(from..).and_then(|digits| digits.parse::<u32>().ok()).unwrap_or(0);
+        match self.0.len() {
+            6 if (71..=80).contains(&part(4)) => Class::StatisticalZone,
+            9 if !(1..=399).contains(&part(6)) => Class::Unconfirmed,
+            12 if !(1..=399).contains(&part(9)) => Class::Unconfirmed,
+            _ => Class::Official,
+        }
     }
 
     /// Whether `code` lies in this area.
@@ -211,6 +242,26 @@ mod tests {
         assert_eq!(Area::parse("640104012").unwrap().path(), ["00", "64", "6401", "640104", "640104012"]);
         assert_eq!(Area::parse("6499").unwrap().after().as_deref(), Some("65"));
         assert_eq!(Area::parse("00").unwrap().path(), ["00"]);
+    }
+
+    #[test]
+    fn official_is_what_civil_affairs_confirmed() {
+        for (code, class) in [
+            ("64", Class::Official),
+            ("6401", Class::Official),
+            ("640104", Class::Official),
+            ("130171", Class::StatisticalZone),
+            ("640104012", Class::Official),
+            ("640104400", Class::Unconfirmed),
+            ("640104012001", Class::Official),
+            ("640104012399", Class::Official),
+            ("640104012498", Class::Unconfirmed),
+        ] {
+            assert_eq!(Area::parse(code).unwrap().class(), class, "{code}");
+        }
+        let parent = |code: &str| Area::parse(code).unwrap().parent().map(str::to_owned);
+        assert_eq!(parent("640104012001").as_deref(), Some("640104012"));
+        assert_eq!((parent("6401").as_deref(), parent("64"), parent("00")), (Some("64"), None, None));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::error::Result;
+use crate::{error::Result, id::Area};
 
 /// What followed what, on one day.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,6 +173,63 @@ impl History {
     }
 }
 
+/// Where a code is: what became of it, or, where nothing did, of the nearest division above it. `moved`: every code that is not itself
+/// on the day.
+#[must_use]
+pub fn settled(code: &str, moved: &BTreeMap<String, Shares>) -> Shares {
+    let own = moved.get(code).filter(|shares| !shares.is_empty()).cloned();
+    own.unwrap_or_else(|| {
+        let up = Area::parse(code).and_then(|area| area.parent().map(str::to_owned));
+        up.map_or_else(Shares::new, |up| match moved.get(&up) {
+            Some(_) => settled(&up, moved),
+            None => Shares::from([(up, Share::WHOLE)]),
+        })
+    })
+}
+
+/// The codes that are in an area on a day, as ranges of texts from the first to before the second, in order. What was divided between
+/// this area and others is in each of them.
+#[must_use]
+pub fn ranges(area: &Area, moved: &BTreeMap<String, Shares>) -> Vec<(String, String)> {
+    let end = |code: &str| Area::parse(code).and_then(|area| area.after()).unwrap_or_else(|| LAST.to_owned());
+    let is_in = |code: &str| settled(code, moved).keys().any(|to| area.covers(to));
+    let mut inner: BTreeMap<(&str, usize), bool> = BTreeMap::new();
+    if area.as_str() != Area::NATION {
+        inner.insert((area.as_str(), area.as_str().len()), !moved.contains_key(area.as_str()) || is_in(area.as_str()));
+    }
+    for code in moved.keys() {
+        let path = Area::parse(code);
+        let within = || path.iter().flat_map(Area::path).any(|up| inner.contains_key(&(up, up.len())));
+        let is_in = is_in(code);
+        if is_in || within() {
+            inner.insert((code, code.len()), is_in);
+        }
+    }
+    let ends: BTreeSet<String> = inner.keys().flat_map(|(code, _)| [(*code).to_owned(), end(code)]).collect();
+    let mut ranges: Vec<(String, String)> = vec![];
+    let mut begun = inner.into_iter().peekable();
+    // The codes that a text lies in, the longest last.
+    let mut open: Vec<(String, bool)> = vec![];
+    let mut ends = ends.into_iter().peekable();
+    while let Some(from) = ends.next() {
+        open.retain(|(until, _)| *until > from);
+        while let Some(((code, _), is_in)) = begun.next_if(|((code, _), _)| *code <= from.as_str()) {
+            open.push((end(code), is_in));
+        }
+        let Some(until) = ends.peek() else { break };
+        if open.last().is_some_and(|(_, is_in)| *is_in) {
+            match ranges.last_mut().filter(|(_, before)| *before == from) {
+                Some((_, before)) => before.clone_from(until),
+                None => ranges.push((from, until.clone())),
+            }
+        }
+    }
+    ranges
+}
+
+/// A text after all codes.
+const LAST: &str = ":";
+
 /// The least text after a day's.
 fn after(day: &str) -> String {
     format!("{day}\u{0}")
@@ -314,5 +371,35 @@ mod tests {
             let (divided, rest) = divided(figure, &shares);
             prop_assert_eq!(divided.values().sum::<i64>() + rest, figure);
         }
+    }
+
+    #[test]
+    fn an_area_of_a_day_is_ranges_of_codes() {
+        let whole = |to: &str| Shares::from([(to.to_owned(), Share::WHOLE)]);
+        let half =
+            |to: &[&str]| to.iter().map(|to| ((*to).to_owned(), Share { numerator: 1, denominator: 2 })).collect();
+        let moved: BTreeMap<String, Shares> = [
+            ("350427".to_owned(), whole("350405")),
+            ("350427100".to_owned(), whole("350405100")),
+            ("350427200".to_owned(), whole("350481200")),
+            ("350428001".to_owned(), whole("350405")),
+            ("330104".to_owned(), half(&["330102", "330114"])),
+            ("640104400".to_owned(), Shares::new()),
+        ]
+        .into();
+        let of = |area: &str| {
+            let ranges = ranges(&Area::parse(area).unwrap(), &moved);
+            ranges.iter().map(|(from, until)| format!("{from}–{until}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of("350427"), "");
+        assert_eq!(of("350405"), "350405–350406 350427–350427200 350427201–350428 350428001–350428002");
+        assert_eq!(of("350481"), "350427200–350427201 350481–350482");
+        assert_eq!(
+            (of("330102"), of("330114"), of("330104")),
+            ("330102–330103 330104–330105".into(), "330104–330105 330114–330115".into(), String::new())
+        );
+        assert_eq!(of("640104"), "640104–640105");
+        assert_eq!(of("3504"), "3504–3505");
+        assert_eq!(of("350405100"), "350405100–350405101 350427100–350427101");
     }
 }

@@ -29,7 +29,7 @@ use qianshou_proto::{
     identity::v1::identity_service_server::{IdentityServiceServer, SERVICE_NAME as IDENTITY},
     ledger::v1::ledger_service_server::{LedgerServiceServer, SERVICE_NAME as LEDGER},
 };
-use qianshou_registry::Registry;
+use qianshou_registry::{Registry, store::List};
 use qianshou_reporting::Reporting;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -207,7 +207,7 @@ impl Node {
         Verbs {
             ledger: self.ledger.clone(),
             ids: self.ids.clone(),
-            areas: Arc::new(qianshou_registry::store::List(self.ledger.db().clone())),
+            areas: Arc::new(List::new(self.ledger.clone())),
             secrets: self.secrets.clone(),
             batch_max_records: self.config.limits.batch_max_records,
             list_page_records: self.config.limits.list_page_records,
@@ -267,7 +267,9 @@ impl Node {
         let mut doors = JoinSet::new();
         let mut peers = None;
         if roles.has(House::Registry) {
-            routes = routes.add_service(bounded!(Registry::new(self.verbs()).service()));
+            let registry = Registry::new(self.verbs());
+            registry.start(cancel.clone());
+            routes = routes.add_service(bounded!(registry.service()));
             tokio::spawn(forget_requests(self.ledger.clone(), config.ledger.request_keep_days, cancel.clone()));
         }
         if roles.has(House::Reporting) {

@@ -7,9 +7,13 @@
 pub mod domain;
 mod rpc;
 pub mod store;
+mod tasks;
 
-use qianshou_kernel::{db::Migration, kind::Verbs, succession::History};
+use qianshou_kernel::{db::Migration, kind::Verbs};
 use qianshou_proto::registry::v1::registry_service_server::RegistryServiceServer;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::store::List;
 
@@ -19,24 +23,27 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "registry", version: 2, sql: include_str!("migrations/2_by_title.sql") },
     Migration { house: "registry", version: 3, sql: include_str!("migrations/3_nouns.sql") },
     Migration { house: "registry", version: 4, sql: include_str!("migrations/4_changes.sql") },
+    Migration { house: "registry", version: 5, sql: include_str!("migrations/5_moves.sql") },
 ];
 
 /// The house.
 #[derive(Clone)]
 pub struct Registry {
     verbs: Verbs,
-    history: History,
+    divisions: List,
 }
 
 impl Registry {
     /// A registry that saves through these verbs.
     #[must_use]
     pub fn new(verbs: Verbs) -> Self {
-        Self { verbs, history: History::default() }
+        let divisions = List::new(verbs.ledger.clone());
+        Self { verbs, divisions }
     }
 
-    fn divisions(&self) -> List {
-        List(self.verbs.ledger.db().clone())
+    /// Does what nobody has to ask for, until cancelled; in every process of this house.
+    pub fn start(&self, cancel: CancellationToken) -> JoinHandle<()> {
+        tokio::spawn(tasks::moves(self.verbs.ledger.clone(), cancel))
     }
 
     /// Its service; message limits are set by the node.

@@ -1,8 +1,9 @@
 //! The registry's own questions to its tables: which divisions exist, what became of them, and the bootstrap of their list.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io::Read,
+    sync::Arc,
 };
 
 use flate2::read::GzDecoder;
@@ -15,15 +16,18 @@ use qianshou_kernel::{
     id::{Area, Name},
     kind::{Areas, Noun},
     ledger::{self, Command, Content, Ledger, Version, Write},
-    succession,
+    succession::{self, History, Succession, ranges},
 };
 use qianshou_proto::registry::v1::{Change, ChangeKind, Division};
 
-use crate::domain::{Changes, Divisions, history::Event};
+use crate::domain::{Changes, Divisions, division::complete, history::Event};
 
-/// Which divisions the list knows, at any date: facts keep the code they were reported under.
+/// Which divisions the list knows, at any date: facts keep the code they were reported under; and what became of them.
 #[derive(Clone)]
-pub struct List(pub Db);
+pub struct List {
+    ledger: Ledger,
+    history: History,
+}
 
 const TOWNSHIP_DIGITS: usize = 9;
 
@@ -47,12 +51,34 @@ impl Areas for List {
             Ok(unknown)
         })
     }
+
+    fn within<'a>(&'a self, area: &'a Area, day: &'a str) -> BoxFuture<'a, Result<Vec<(String, String)>>> {
+        Box::pin(async move {
+            self.succession().await?;
+            Ok(ranges(area, &self.history.moved(day)))
+        })
+    }
 }
 
 impl List {
+    /// The list that this ledger holds.
+    #[must_use]
+    pub fn new(ledger: Ledger) -> Self {
+        Self { ledger, history: History::default() }
+    }
+
+    fn db(&self) -> &Db {
+        self.ledger.db()
+    }
+
+    /// What became of divisions, as far as it is told.
+    pub(crate) async fn succession(&self) -> Result<Arc<Succession>> {
+        self.history.newest(self.history_state().await?, self.changes()).await
+    }
+
     async fn listed(&self, codes: &[String]) -> Result<Vec<String>> {
         let rows =
-            self.0.fetch("SELECT DISTINCT area FROM registry_divisions WHERE area IN ({1})", binds![codes]).await?;
+            self.db().fetch("SELECT DISTINCT area FROM registry_divisions WHERE area IN ({1})", binds![codes]).await?;
         rows.iter().map(|row| row.text(0)).collect()
     }
 
@@ -65,29 +91,29 @@ impl List {
     pub(crate) async fn names_on(&self, codes: &[String], on: &str) -> Result<BTreeMap<String, String>> {
         let sql = "SELECT area, COALESCE(title, '') FROM registry_divisions WHERE area IN ({1}) \
                    AND (valid_from IS NULL OR valid_from <= $2) AND (valid_to IS NULL OR valid_to > $2)";
-        let rows = self.0.fetch(sql, binds![codes, on]).await?;
+        let rows = self.db().fetch(sql, binds![codes, on]).await?;
         rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?))).collect()
     }
 
     /// How many changes there are and the position of the newest: which state of the history this is.
-    pub(crate) async fn history_state(&self) -> Result<(i64, i64)> {
+    async fn history_state(&self) -> Result<(i64, i64)> {
         let sql = "SELECT CAST(COUNT(*) AS BIGINT), CAST(COALESCE(MAX(position), 0) AS BIGINT) FROM registry_changes";
-        let row = self.0.fetch_one(sql, vec![]).await?;
+        let row = self.db().fetch_one(sql, vec![]).await?;
         row.map_or(Ok((0, 0)), |row| Ok((row.int(0)?, row.int(1)?)))
     }
 
     /// All changes.
-    pub(crate) async fn history(&self, ledger: &Ledger) -> Result<Vec<succession::Change>> {
-        let rows = self.0.fetch("SELECT name FROM registry_changes", vec![]).await?;
+    async fn changes(&self) -> Result<Vec<succession::Change>> {
+        let rows = self.db().fetch("SELECT name FROM registry_changes", vec![]).await?;
         let names: Vec<String> = rows.iter().map(|row| row.text(0)).collect::<Result<_>>()?;
-        let found = ledger.find(&names).await?;
+        let found = self.ledger.find(&names).await?;
         let told = found.values().filter_map(|stored| Change::decode(stored.payload()?.clone()).ok());
         Ok(told.map(told_by).collect())
     }
 
     async fn has_villages(&self, township: &str) -> Result<bool> {
         let sql = "SELECT area FROM registry_divisions WHERE area > $1 AND area <= $2 LIMIT 1";
-        Ok(self.0.fetch_one(sql, binds![township, format!("{township}999")]).await?.is_some())
+        Ok(self.db().fetch_one(sql, binds![township, format!("{township}999")]).await?.is_some())
     }
 }
 
@@ -95,10 +121,11 @@ impl List {
 const EMBEDDED: &[u8] = include_bytes!("../data/divisions.csv.gz");
 /// What became of them, by the rule of [`history`] from the lists with all their villages.
 const EMBEDDED_CHANGES: &[u8] = include_bytes!("../data/changes.csv.gz");
-const BOOTSTRAP: &str = "registry.divisions";
+/// With places; what an older program had put there is superseded.
+const BOOTSTRAP: &str = "registry.places";
 const BOOTSTRAP_CHANGES: &str = "registry.changes";
 /// Below every epoch that a node lives in, so that the nation's own word always supersedes the list.
-const BOOTSTRAP_VERSION: Version = Version { epoch: 0, revision: 1 };
+const BOOTSTRAP_VERSION: Version = Version { epoch: 0, revision: 2 };
 const BLOCK: usize = 4_000;
 
 /// Puts the embedded list into the ledger, once: the same records under the same names on every node, home `00`.
@@ -196,7 +223,29 @@ fn id_of_change(change: &Change) -> String {
 
 /// The embedded list, as records without names.
 pub fn embedded() -> Result<Vec<Division>> {
-    intervals(EMBEDDED).collect()
+    let mut divisions = intervals(EMBEDDED).collect::<Result<Vec<_>>>()?;
+    same_places(&mut divisions, &embedded_changes()?);
+    Ok(divisions)
+}
+
+/// Fills in what follows from the codes; a division that was only renamed, re-coded or moved is the place it was.
+fn same_places(divisions: &mut [Division], changes: &[Change]) {
+    let same = [ChangeKind::Renamed, ChangeKind::Recoded, ChangeKind::Moved];
+    let before = |change: &Change| {
+        Some(((change.to.first()?.clone(), change.effective_on.clone()?), change.from.first()?.clone()))
+    };
+    let before: BTreeMap<(String, String), String> =
+        changes.iter().filter(|change| same.contains(&change.kind())).filter_map(before).collect();
+    divisions.sort_by(|a, b| (a.valid_from(), a.code()).cmp(&(b.valid_from(), b.code())));
+    let mut ended: HashMap<(String, String), String> = HashMap::new();
+    for division in divisions {
+        let key = (division.code().to_owned(), division.valid_from().to_owned());
+        division.place = before.get(&key).and_then(|from| ended.get(&(from.clone(), key.1)).cloned());
+        complete(division);
+        if let (Some(valid_to), Some(place)) = (&division.valid_to, &division.place) {
+            ended.insert((division.code().to_owned(), valid_to.clone()), place.clone());
+        }
+    }
 }
 
 /// Divisions of a packed list of intervals: code, name, first day, first day no longer; read one after the other.

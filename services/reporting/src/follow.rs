@@ -24,6 +24,7 @@ use crate::{
         division::{self, Listed},
         facts::{self, Counted},
         record::Record,
+        same::{Link, Same},
         tally::{Amount, Facts, Spot},
     },
     store::{Change, Store},
@@ -82,7 +83,10 @@ impl Follow {
             take(division::CHANGES).into_iter().map(|(name, record)| (name, record.and_then(|r| changed_by(&r))));
         let history = history.collect();
 
-        let (members, roots, groups) = self.group(&changed).await?;
+        let said = self.catalogue.link_kinds().flat_map(take);
+        let same: Links = said.map(|(name, record)| (name, record.and_then(|r| self.catalogue.link(&r)))).collect();
+
+        let (members, roots, groups) = self.group(&changed, &same).await?;
         let records = self.belonging(&members, &groups, changed).await?;
         let before = self.store.facts_by_subject(&list(groups.keys())).await?;
         let mut difference = Facts::default();
@@ -93,25 +97,28 @@ impl Follow {
             difference.add_all(&counted.facts.since(before.get(&subject).unwrap_or(&nothing)));
             subjects.insert(subject, counted);
         }
-        Ok(Change { members, roots, subjects, difference, divisions, history })
+        Ok(Change { members, roots, subjects, difference, divisions, same, history })
     }
 
     /// Where the changed records belong, which subjects that touches, before or after, and the roots that make each
     /// of these.
-    async fn group(&self, changed: &Newest) -> Result<(Sets, BTreeMap<String, String>, Sets)> {
+    async fn group(&self, changed: &Newest, links: &Links) -> Result<(Sets, BTreeMap<String, String>, Sets)> {
         let roots_of =
             |record: &Option<Record>| record.as_ref().map(|record| self.catalogue.roots(record)).unwrap_or_default();
         let members: Sets = changed.iter().map(|(name, record)| (name.clone(), roots_of(record))).collect();
         let was = self.store.roots_by_member(&list(changed.keys())).await?;
-        let touched: BTreeSet<&String> = members.values().flatten().chain(was.values().flatten()).collect();
+        let mut touched: BTreeSet<String> = members.values().flatten().chain(was.values().flatten()).cloned().collect();
+        let (same, linked) = self.linked(&mut touched, links).await?;
 
-        let before = self.store.subject_by_root(&list(touched.iter().copied())).await?;
-        let subject_of = |root: &String| match changed.get(root) {
-            Some(record) => self.catalogue.subject_name(root, record.as_ref()),
-            None => before.get(root).cloned().unwrap_or_else(|| root.clone()),
+        let before = self.store.subject_by_root(&list(&touched)).await?;
+        let subject_of = |root: &String| {
+            let end = same.end(root);
+            match changed.get(end).or_else(|| linked.get(end)) {
+                Some(record) => self.catalogue.subject_name(end, record.as_ref()),
+                None => before.get(end).cloned().unwrap_or_else(|| end.to_owned()),
+            }
         };
-        let roots: BTreeMap<String, String> =
-            touched.into_iter().map(|root| (root.clone(), subject_of(root))).collect();
+        let roots: BTreeMap<String, String> = touched.iter().map(|root| (root.clone(), subject_of(root))).collect();
         let affected: BTreeSet<&String> = before.values().chain(roots.values()).collect();
         let mut groups = self.store.roots_by_subject(&list(affected)).await?;
         for (root, subject) in &roots {
@@ -121,6 +128,23 @@ impl Follow {
             groups.entry(subject.clone()).or_default().insert(root.clone());
         }
         Ok((members, roots, groups))
+    }
+
+    /// What is said to be the same as the touched roots, these added to them; and the records of all that links are or were about.
+    async fn linked(&self, touched: &mut BTreeSet<String>, links: &Links) -> Result<(Same, Newest)> {
+        let mut known = BTreeMap::new();
+        let mut ends: BTreeSet<String> = BTreeSet::new();
+        let mut new: Vec<String> = list(touched.iter().chain(links.keys()));
+        while !new.is_empty() {
+            known.extend(self.store.links(&new).await?);
+            let said = known.values().chain(links.values().flatten());
+            ends = said.flat_map(|link| [link.root.clone(), link.survivor.clone()]).collect();
+            new = ends.iter().filter(|name| touched.insert((*name).clone())).cloned().collect();
+        }
+        known.retain(|name, _| !links.contains_key(name));
+        let same = known.into_values().chain(links.values().flatten().cloned()).collect();
+        let records = self.ledger.find(&list(&ends)).await?;
+        Ok((same, self.newest(records.into_values().collect()).await?))
     }
 
     /// The records that belong to the roots of these subjects, by root.
@@ -180,9 +204,11 @@ impl Follow {
         let records = self.everything().await?;
         let mut groups = Sets::new();
         let mut members: BTreeMap<String, Vec<Record>> = BTreeMap::new();
-        for record in records.values() {
+        let same: Same = records.values().filter_map(|record| self.catalogue.link(record)).collect();
+        for record in records.values().filter(|record| self.catalogue.holding(record.kind()).is_some()) {
             for root in self.catalogue.roots(record) {
-                let subject = self.catalogue.subject_name(&root, records.get(&root));
+                let end = same.end(&root);
+                let subject = self.catalogue.subject_name(end, records.get(end));
                 groups.entry(subject).or_default().insert(root.clone());
                 members.entry(root).or_default().push(record.clone());
             }
@@ -198,8 +224,7 @@ impl Follow {
     }
 
     async fn everything(&self) -> Result<BTreeMap<String, Record>> {
-        let kinds: Vec<&str> =
-            self.kinds.iter().copied().filter(|kind| self.catalogue.holding(kind).is_some()).collect();
+        let kinds: Vec<&str> = self.catalogue.kinds().collect();
         let mut records = BTreeMap::new();
         let mut position = 0;
         loop {
@@ -248,6 +273,8 @@ fn compare(expected: &BTreeMap<Spot, Amount>, tallied: &BTreeMap<Spot, Amount>) 
 }
 
 type Sets = BTreeMap<String, BTreeSet<String>>;
+/// What records say is the same, by their names; `None`: nothing.
+type Links = BTreeMap<String, Option<Link>>;
 
 fn list<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<String> {
     names.into_iter().cloned().collect()

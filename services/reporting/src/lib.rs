@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::{
-        catalogue::{Catalogue, catalogue},
+        catalogue::{Catalogue, catalogue, catalogue_digest},
         tally::Tallies,
     },
     follow::Follow,
@@ -41,6 +41,7 @@ use crate::{
 pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "reporting", version: 1, sql: include_str!("migrations/1_reporting.sql") },
     Migration { house: "reporting", version: 2, sql: include_str!("migrations/2_changes.sql") },
+    Migration { house: "reporting", version: 3, sql: include_str!("migrations/3_same.sql") },
 ];
 
 /// How often the cursor is looked at while somebody waits for it: another process may be the one that follows.
@@ -89,7 +90,16 @@ impl Reporting {
             progress.send_replace(position);
         };
         tokio::spawn(follow::lag::measure(self.ledger.clone(), cancel.clone()));
-        tokio::spawn(run(self.ledger.clone(), self.follow(), cancel, report))
+        let (store, ledger, follow) = (self.store.clone(), self.ledger.clone(), self.follow());
+        tokio::spawn(async move {
+            while let Err(error) = store.count_again_by(&catalogue_digest(), &ledger, Follow::NAME).await {
+                tracing::error!(%error, "what was counted by another catalogue is still there; it is tried again");
+                if cancel.run_until_cancelled(tokio::time::sleep(Duration::from_secs(5))).await.is_none() {
+                    return;
+                }
+            }
+            run(ledger, follow, cancel, report).await;
+        })
     }
 
     /// Counts everything again from the ledger and compares it with the tallies. It first waits until these have

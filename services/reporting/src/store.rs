@@ -7,15 +7,16 @@ use qianshou_kernel::{
     binds,
     db::{Db, Row, Statement, Value},
     error::{Error, Result},
-    id::Area,
-    ledger::begin,
+    id::{Area, Class},
+    ledger::{Ledger, begin},
     succession,
 };
 
 use crate::domain::{
-    division::{Listed, is_official},
+    division::Listed,
     facts::{Counted, Problem},
     period::Window,
+    same::Link,
     tally::{Amount, Facts, Spot, Tallies},
 };
 
@@ -32,6 +33,8 @@ pub(crate) struct Change {
     pub difference: Facts,
     /// What each of these records lists; `None`: nothing.
     pub divisions: BTreeMap<String, Option<Listed>>,
+    /// What each of these records says is the same; `None`: nothing.
+    pub same: BTreeMap<String, Option<Link>>,
     /// What each of these records tells of the history of divisions; `None`: nothing.
     pub history: BTreeMap<String, Option<succession::Change>>,
 }
@@ -93,6 +96,49 @@ impl Store {
         rows.iter().map(|row| Ok((row.text(0)?, Facts::decode(&row.text(1)?)?))).collect()
     }
 
+    /// What is said to be the same as any of these records, or by any of them, as last followed: by the record that says so.
+    pub async fn links(&self, names: &[String]) -> Result<BTreeMap<String, Link>> {
+        const SQL: &str = "SELECT name, root, survivor FROM reporting_same WHERE name IN ({1}) \
+             UNION SELECT name, root, survivor FROM reporting_same WHERE root IN ({1}) \
+             UNION SELECT name, root, survivor FROM reporting_same WHERE survivor IN ({1})";
+        let rows = self.0.fetch(SQL, binds![names]).await?;
+        rows.iter().map(|row| Ok((row.text(0)?, Link { root: row.text(1)?, survivor: row.text(2)? }))).collect()
+    }
+
+    /// Forgets everything that was counted by another catalogue, so that it is counted again from the ledger's beginning. `false`: it
+    /// was this one.
+    pub async fn count_again_by(&self, digest: &str, ledger: &Ledger, cursor: &str) -> Result<bool> {
+        const KNOWN: &str = "SELECT digest FROM reporting_catalogue WHERE id = 1";
+        const NOW: &str = "INSERT INTO reporting_catalogue (id, digest) VALUES (1, $1) \
+                           ON CONFLICT (id) DO UPDATE SET digest = excluded.digest WHERE reporting_catalogue.digest <> excluded.digest";
+        let known = self.0.fetch_one(KNOWN, vec![]).await?.map(|row| row.text(0)).transpose()?;
+        if known.as_deref() == Some(digest) {
+            return Ok(false);
+        }
+        let mut tx = begin(&self.0).await?;
+        if tx.execute(NOW, binds![digest]).await? == 0 {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        let from = ledger.cursor(cursor).await?;
+        if from > 0 {
+            tx.run(&Ledger::move_cursor(cursor, from, 0)).await?;
+            for forget in [
+                "DELETE FROM reporting_members",
+                "DELETE FROM reporting_roots",
+                "DELETE FROM reporting_subjects",
+                "DELETE FROM reporting_months",
+                "DELETE FROM reporting_days",
+                "DELETE FROM reporting_problems",
+                "DELETE FROM reporting_same",
+            ] {
+                tx.execute(forget, vec![]).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(from > 0)
+    }
+
     /// Saves a change and moves the cursor, in one commit. `false`: somebody else had moved it, and nothing was done.
     pub async fn save(&self, cursor: &Statement, position: u64, change: Change) -> Result<bool> {
         let mut tx = begin(&self.0).await?;
@@ -107,6 +153,7 @@ impl Store {
         statements.push(tally_statement("reporting_days", "day", days));
         statements.push(tally_statement("reporting_months", "month", months));
         statements.extend(division_statements(change.divisions));
+        statements.extend(same_statements(change.same));
         statements.extend(history_statements(change.history, position)?);
         tx.run_all(statements).await?;
         tx.commit().await?;
@@ -313,7 +360,7 @@ fn division_statements(divisions: BTreeMap<String, Option<Listed>>) -> [Statemen
         divisions.iter().filter(|(_, listed)| listed.is_none()).map(|(name, _)| name.clone()).collect();
     let row = |(name, listed): (String, Option<Listed>)| {
         let Listed { code, valid_from, valid_to } = listed?;
-        Some(binds![name, code.as_str(), digits(&code), is_official(&code), valid_from, valid_to])
+        Some(binds![name, code.as_str(), digits(&code), code.class() == Class::Official, valid_from, valid_to])
     };
     let upsert = "ON CONFLICT (name) DO UPDATE SET code = excluded.code, digits = excluded.digits, official = excluded.official, \
                   valid_from = excluded.valid_from, valid_to = excluded.valid_to";
@@ -321,6 +368,16 @@ fn division_statements(divisions: BTreeMap<String, Option<Listed>>) -> [Statemen
     [
         Statement::new("DELETE FROM reporting_divisions WHERE name IN ({1})", binds![&gone]),
         Statement::insert("reporting_divisions (name, code, digits, official, valid_from, valid_to)", upsert, rows),
+    ]
+}
+
+fn same_statements(same: BTreeMap<String, Option<Link>>) -> [Statement; 2] {
+    let names: Vec<String> = same.keys().cloned().collect();
+    let row = |(name, link): (String, Option<Link>)| link.map(|link| binds![name, link.root, link.survivor]);
+    let rows = same.into_iter().filter_map(row).collect();
+    [
+        Statement::new("DELETE FROM reporting_same WHERE name IN ({1})", binds![&names]),
+        Statement::insert("reporting_same (name, root, survivor)", "", rows),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use prost::Message as _;
-use qianshou_proto::Resource as _;
+use qianshou_proto::{Resource as _, common::v1::EndReason};
 
 use super::{
     Index, Noun, Verbs,
@@ -45,6 +45,14 @@ struct Draft<N: Noun> {
     current: Option<Stored>,
     violations: Vec<Violation>,
     index: Index,
+}
+
+impl<N: Noun> Draft<N> {
+    /// The index of the record as it stands.
+    fn stood(&self) -> Option<Index> {
+        let payload = self.current.as_ref()?.payload()?.clone();
+        N::Record::decode(payload).ok().map(|noun| N::index(&noun, None))
+    }
 }
 
 pub(super) enum Decided<N: Noun> {
@@ -240,7 +248,8 @@ impl Verbs {
     async fn settle<N: Noun>(&self, drafts: &mut [Draft<N>]) -> Result<BTreeMap<String, Stored>> {
         let targets: BTreeSet<String> =
             drafts.iter().flat_map(|d| d.index.links.iter().map(|l| l.target.clone())).collect();
-        let referred = self.ledger.find(&targets.into_iter().collect::<Vec<_>>()).await?;
+        let mut referred = self.ledger.find(&targets.into_iter().collect::<Vec<_>>()).await?;
+        self.as_they_were(drafts, &mut referred).await?;
         let payload = |name: &str| -> Option<Bytes> { referred.get(name)?.payload().cloned() };
         for draft in drafts {
             if draft.violations.is_empty() {
@@ -253,6 +262,24 @@ impl Verbs {
         Ok(referred)
     }
 
+    /// A record that refers to one that has ended, but was no mistake, still does: it is found as it was last.
+    async fn as_they_were<N: Noun>(&self, drafts: &[Draft<N>], referred: &mut BTreeMap<String, Stored>) -> Result<()> {
+        if referred.values().all(|stored| stored.payload().is_some()) {
+            return Ok(());
+        }
+        let before = |draft: &Draft<N>| draft.stood().unwrap_or_default().links.into_iter().map(|link| link.target);
+        let stood: BTreeSet<String> = drafts.iter().filter(|d| d.current.is_some()).flat_map(before).collect();
+        let ended = |stored: &Stored| match &stored.content {
+            Content::End(end) if end.reason != i32::from(EndReason::Deleted) => stored.previous,
+            _ => None,
+        };
+        let previous: Vec<u64> = stood.iter().filter_map(|name| ended(referred.get(name)?)).collect();
+        for last in self.ledger.entries_at(&previous).await? {
+            referred.insert(last.name.to_string(), last);
+        }
+        Ok(())
+    }
+
     fn conclude<N: Noun>(
         &self,
         caller: &Caller,
@@ -261,8 +288,11 @@ impl Verbs {
         unknown: &BTreeSet<String>,
     ) -> Result<Decided<N>> {
         // A key that was not found, or is none, has been told already, and is not repeated.
-        for link in draft.index.links.iter().filter(|link| link.target.parse::<Name>().is_ok()) {
-            if referred.get(&link.target).and_then(Stored::payload).is_none() {
+        for link in &draft.index.links {
+            let Ok(target) = link.target.parse::<Name>() else { continue };
+            if !link.firm && target.home() == self.ledger.node() {
+                draft.violations.push(Violation::new(link.field, Reason::Malformed, "nodes/OTHER_NODE/…"));
+            } else if link.firm && referred.get(&link.target).and_then(Stored::payload).is_none() {
                 draft.violations.push(Violation::new(link.field, Reason::ReferenceNotFound, &link.target));
             }
         }
@@ -306,7 +336,8 @@ impl Verbs {
             _ => sealed.cloned(),
         };
         let mut reads = vec![Read::Version(name.clone(), draft.current.as_ref().map(|c| c.version))];
-        reads.extend(referred_names(&draft.index).map(Read::Live));
+        let stood: BTreeSet<Name> = draft.stood().iter().flat_map(referred_names).collect();
+        reads.extend(referred_names(&draft.index).filter(|name| !stood.contains(name)).map(Read::Live));
         if let (Wish::Put(_), None, Some(claim)) = (&draft.wish, &draft.current, draft.index.claims.first()) {
             reads.push(Read::Claim(claim_key(self.ledger.node(), N::COLLECTION, claim.field, &claim.value), None));
         }
@@ -333,5 +364,5 @@ fn laid<N: Noun>(payload: &[u8], over: &N::Record, fields: &[u32]) -> Result<N::
 }
 
 fn referred_names(index: &Index) -> impl Iterator<Item = Name> + '_ {
-    index.links.iter().filter_map(|link| link.target.parse().ok())
+    index.links.iter().filter(|link| link.firm).filter_map(|link| link.target.parse().ok())
 }

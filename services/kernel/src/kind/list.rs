@@ -34,6 +34,8 @@ pub struct ListQuery {
     pub min_position: Option<u64>,
     /// Only what holds on this day.
     pub at: Option<String>,
+    /// The area is the one of this day.
+    pub divisions_at: Option<String>,
 }
 
 /// One page of a list.
@@ -73,7 +75,10 @@ impl Verbs {
         if let Some(area) = asked.area.as_deref().filter(|a| !a.is_empty()) {
             let area =
                 Area::parse(area).ok_or_else(|| Error::refused("area", Reason::Malformed, "2, 4, 6, 9, 12 digits"))?;
-            query.within(&area);
+            match asked.divisions_at.as_deref().filter(|day| !day.is_empty()) {
+                Some(day) => query.within_any(&self.areas.within(&area, &day_of("divisions_at", day)?).await?),
+                None => query.within(&area),
+            }
         }
         if N::HOME.is_none() {
             query.within(&Area::parse(&caller.area).ok_or_else(|| Error::refused("area", Reason::AreaForbidden, ""))?);
@@ -107,10 +112,16 @@ impl Verbs {
 
 impl ListQuery {
     fn digest(&self, collection: &str) -> String {
-        let asked = (collection, &self.area, &self.state, &self.query, &self.order_by, &self.at);
+        let asked = (collection, &self.area, &self.state, &self.query, &self.order_by, &self.at, &self.divisions_at);
         let digest = Sha256::digest(format!("{asked:?}"));
         URL_SAFE_NO_PAD.encode(&digest[..12])
     }
+}
+
+/// A day in its one form.
+fn day_of(field: &str, text: &str) -> Result<String> {
+    let day = parse_day(text).ok_or_else(|| Error::refused(field, Reason::Malformed, "2023-06-30"))?;
+    Ok(format_day(day))
 }
 
 fn read_token(token: &str, digest: &str) -> Result<Token> {
@@ -168,8 +179,7 @@ impl Query {
 
     fn on<N: Noun>(&mut self, day: &str) -> Result<()> {
         let (from, to) = N::SPAN.ok_or_else(|| Error::refused("at", Reason::UnknownField, N::COLLECTION))?;
-        let day = parse_day(day).ok_or_else(|| Error::refused("at", Reason::Malformed, "2023-06-30"))?;
-        self.binds.push(format_day(day).into());
+        self.binds.push(day_of("at", day)?.into());
         let n = self.binds.len();
         self.conditions.push(format!("(t.{from} IS NULL OR t.{from} <= ${n}) AND (t.{to} IS NULL OR t.{to} > ${n})"));
         Ok(())
@@ -183,6 +193,17 @@ impl Query {
         if let Some(after) = area.after() {
             self.and("t.area < ", after);
         }
+    }
+
+    /// In one of these ranges of codes.
+    fn within_any(&mut self, ranges: &[(String, String)]) {
+        let mut any = vec!["1 = 0".to_owned()];
+        for (from, until) in ranges {
+            self.binds.extend([from.as_str().into(), until.as_str().into()]);
+            let n = self.binds.len();
+            any.push(format!("(t.area >= ${} AND t.area < ${n})", n - 1));
+        }
+        self.conditions.push(format!("({})", any.join(" OR ")));
     }
 
     fn beyond(&mut self, order: Order, key: String, name: String) {

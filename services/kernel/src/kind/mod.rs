@@ -101,6 +101,8 @@ pub struct Link {
     pub field: &'static str,
     /// The other record's name.
     pub target: String,
+    /// The other record has to be here; otherwise it is another node's, and may come later or never.
+    pub firm: bool,
 }
 
 impl Index {
@@ -129,9 +131,14 @@ impl Index {
     /// Adds a reference, if there is one.
     #[must_use]
     pub fn link(mut self, field: &'static str, target: &Option<String>) -> Self {
-        if let Some(target) = target {
-            self.links.push(Link { field, target: target.clone() });
-        }
+        self.links.extend(target.iter().map(|target| Link { field, target: target.clone(), firm: true }));
+        self
+    }
+
+    /// Adds a reference to another node's record, if there is one; that need not be here.
+    #[must_use]
+    pub fn mention(mut self, field: &'static str, target: &Option<String>) -> Self {
+        self.links.extend(target.iter().map(|target| Link { field, target: target.clone(), firm: false }));
         self
     }
 

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock::format_day,
     error::{Error, Reason, Result},
-    id::{Ids, Name},
+    id::{Area, Ids, Name},
     identity::{Caller, Role},
     ledger::{Command, Content, End, Ledger, Read, Rejection, Request, Stored, Version, Write},
     person::Secrets,
@@ -26,6 +26,8 @@ use crate::{
 pub trait Areas: Send + Sync {
     /// Those of the codes that no list knows.
     fn unknown<'a>(&'a self, codes: &'a [String]) -> BoxFuture<'a, Result<BTreeSet<String>>>;
+    /// The codes that are in an area on a day, as ranges from the first to before the second.
+    fn within<'a>(&'a self, area: &'a Area, day: &'a str) -> BoxFuture<'a, Result<Vec<(String, String)>>>;
 }
 
 /// How often a decision is taken again when what it relied on changed under it.

@@ -8,7 +8,7 @@ use qianshou_kernel::{
 use qianshou_proto::registry::v1::{Agency, AgencyType};
 use time::Date;
 
-use super::identifier;
+use super::{identifier, moving::predecessor};
 
 static TYPES: [Choice; 6] = [
     Choice::new("SOCIAL_SERVICE", "社会服务机构", &["民办非企业单位", "民非", "民办非企业", "社工机构"]),
@@ -20,7 +20,7 @@ static TYPES: [Choice; 6] = [
 ];
 
 type F = Field<Agency>;
-static FIELDS: [F; 8] = [
+static FIELDS: [F; 10] = [
     F::text("name", "机构名称", |agency| &mut agency.display_name)
         .or(&["单位名称", "名称", "社工机构名称", "机构全称"])
         .fills("display_name")
@@ -43,8 +43,20 @@ static FIELDS: [F; 8] = [
         .or(&["服务领域", "业务范围"])
         .example("儿童福利；老年服务"),
     F::texts("aliases", "别名", |agency| &mut agency.aliases).or(&["曾用名", "简称", "机构别名"]),
+    F::code("predecessor", "转出记录", |agency| &mut agency.predecessor, predecessor::<Agencies>)
+        .or(&["原记录", "前身记录"]),
+    F::day("arrived_on", "转入日期", |agency| &mut agency.arrived_on, Days::Past).or(&["迁入日期"]),
 ];
 static SHEET: Sheet = Sheet::new("社会工作服务机构", &columns(&FIELDS));
+
+/// An agency that a record refers to.
+pub(super) const fn by_uscc<R>(
+    field: &'static str,
+    header: &'static str,
+    at: fn(&mut R) -> &mut Option<String>,
+) -> Field<R> {
+    Field::reference(field, header, at, Agencies::COLLECTION, "uscc")
+}
 
 fn code(text: &str, _today: Date) -> Result<String, (Reason, String)> {
     identifier::uscc(text).map(|code| code.as_str().to_owned()).map_err(Into::into)
@@ -63,11 +75,19 @@ impl Noun for Agencies {
     const KEY: Option<&'static str> = Some("uscc");
 
     fn check(agency: &mut Agency, check: &mut Check) {
-        check.in_order(("closed_on", &agency.closed_on), ("founded_on", &agency.founded_on));
+        let Agency { founded_on, closed_on, arrived_on, predecessor, .. } = agency;
+        check.in_order(("closed_on", closed_on), ("founded_on", founded_on));
+        check.in_order(("arrived_on", arrived_on), ("founded_on", founded_on));
+        check.in_order(("closed_on", closed_on), ("arrived_on", arrived_on));
+        if predecessor.is_some() {
+            check.required("arrived_on", arrived_on);
+        }
     }
 
     fn index(agency: &Agency, _blind: Option<&str>) -> Index {
         let state = if agency.closed_on.is_some() { "CLOSED" } else { "OPEN" };
-        Index::new(&agency.division, state, &agency.display_name).claim("uscc", &[agency.uscc.as_deref()])
+        Index::new(&agency.division, state, &agency.display_name)
+            .claim("uscc", &[agency.uscc.as_deref()])
+            .mention("predecessor", &agency.predecessor)
     }
 }

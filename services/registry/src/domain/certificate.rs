@@ -7,7 +7,7 @@ use qianshou_kernel::{
 };
 use qianshou_proto::registry::v1::{Certificate, CertificateLevel, Registration, Worker};
 
-use super::{referred_to, worker::Workers};
+use super::referred_to;
 
 static LEVELS: [Choice; 3] = [
     Choice::new("ASSISTANT", "助理社会工作师", &["助理", "初级", "助理社会工作者", "助理社工师", "初级社会工作师"]),
@@ -27,9 +27,7 @@ static REGISTRATIONS: Parts<Certificate, Registration> =
 
 type F = Field<Certificate>;
 static FIELDS: [F; 7] = [
-    F::reference("id_number", "证件号码", |certificate| &mut certificate.worker, Workers::COLLECTION, "id_number")
-        .or(&super::ID_NUMBER)
-        .fills("worker")
+    super::worker::by_number(|certificate: &mut Certificate| &mut certificate.worker)
         .required()
         .example("11010519491231002X"),
     F::choice::<CertificateLevel>("level", "证书级别", |certificate| &mut certificate.level, &LEVELS)

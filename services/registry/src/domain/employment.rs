@@ -8,29 +8,22 @@ use qianshou_kernel::{
 use qianshou_proto::registry::v1::{Assignment, Employment, Sector, Worker};
 
 use super::{
-    agency::Agencies,
     or_none,
     post::Posts,
     referred_to,
     station::Stations,
-    worker::{ASSIGNMENTS, SECTORS, Workers},
+    worker::{ASSIGNMENTS, SECTORS},
 };
 
 type F = Field<Employment>;
 static FIELDS: [F; 9] = [
-    F::reference("id_number", "证件号码", |employment| &mut employment.worker, Workers::COLLECTION, "id_number")
-        .or(&super::ID_NUMBER)
-        .fills("worker")
+    super::worker::by_number(|employment: &mut Employment| &mut employment.worker)
         .required()
         .key()
         .example("11010519491231002X"),
-    F::reference(
-        "employer_uscc",
-        "用人单位统一社会信用代码",
-        |employment| &mut employment.employer,
-        Agencies::COLLECTION,
-        "uscc",
-    )
+    super::agency::by_uscc("employer_uscc", "用人单位统一社会信用代码", |employment: &mut Employment| {
+        &mut employment.employer
+    })
     .or(&["用人单位信用代码", "单位统一社会信用代码", "单位信用代码", "统一社会信用代码", "信用代码"])
     .fills("employer")
     .key()

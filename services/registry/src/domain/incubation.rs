@@ -6,7 +6,7 @@ use qianshou_kernel::{
 };
 use qianshou_proto::registry::v1::{Incubation, IncubationStage, IncubationStageKind, Station};
 
-use super::{agency::Agencies, referred_to, station::Stations};
+use super::{referred_to, station::Stations};
 
 static KINDS: [Choice; 4] = [
     Choice::new("ENTERED", "入孵", &["入驻", "已入孵"]),
@@ -31,13 +31,9 @@ static FIELDS: [F; 7] = [
         .required()
         .key()
         .example("兴庆区掌政镇社工站"),
-    F::reference(
-        "agency_uscc",
-        "入孵机构统一社会信用代码",
-        |incubation| &mut incubation.agency,
-        Agencies::COLLECTION,
-        "uscc",
-    )
+    super::agency::by_uscc("agency_uscc", "入孵机构统一社会信用代码", |incubation: &mut Incubation| {
+        &mut incubation.agency
+    })
     .or(&["机构统一社会信用代码", "机构信用代码", "统一社会信用代码", "信用代码"])
     .fills("agency")
     .required()

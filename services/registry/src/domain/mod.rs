@@ -10,6 +10,8 @@ pub mod employment;
 pub mod history;
 pub mod identifier;
 pub mod incubation;
+pub mod merge;
+pub mod moving;
 pub mod post;
 pub mod recognition;
 pub mod station;
@@ -22,8 +24,8 @@ use std::collections::BTreeMap;
 
 pub use self::{
     agency::Agencies, assessment::Assessments, certificate::Certificates, change::Changes, division::Divisions,
-    document::Documents, employment::Employments, incubation::Incubations, post::Posts, recognition::Recognitions,
-    station::Stations, system::Systems, tag::Tags, template::Templates, worker::Workers,
+    document::Documents, employment::Employments, incubation::Incubations, merge::Merges, moving::Moves, post::Posts,
+    recognition::Recognitions, station::Stations, system::Systems, tag::Tags, template::Templates, worker::Workers,
 };
 use prost::Message;
 use qianshou_kernel::{
@@ -32,7 +34,7 @@ use qianshou_kernel::{
 };
 
 /// Every kind of this house; one that refers to others stands behind them.
-pub const KINDS: [Kind; 15] = [
+pub const KINDS: [Kind; 17] = [
     Kind::of::<Divisions>(),
     Kind::of::<Changes>(),
     Kind::of::<Agencies>(),
@@ -47,6 +49,8 @@ pub const KINDS: [Kind; 15] = [
     Kind::of::<Assessments>(),
     Kind::of::<Recognitions>(),
     Kind::of::<Documents>(),
+    Kind::of::<Moves>(),
+    Kind::of::<Merges>(),
     Kind::of::<Tags>(),
 ];
 
@@ -68,6 +72,16 @@ const fn around<R>(at: fn(&mut R) -> &mut Option<String>, example: &'static str)
 /// The languages that somebody is served in (双语).
 const fn languages<R>(at: fn(&mut R) -> &mut Vec<String>) -> Field<R> {
     Field::texts("languages", "服务语言", at).or(&["语言", "服务语种"]).example("zh")
+}
+
+/// Wants one of these fields, and not two.
+fn one_of<const N: usize>(check: &mut Check, fields: [(&str, &Option<String>); N]) {
+    let named: Vec<&str> = fields.iter().filter(|(_, value)| value.is_some()).map(|(field, _)| *field).collect();
+    match named[..] {
+        [] => check.refuse(fields[0].0, Reason::Required, ""),
+        [_] => {}
+        [_, more, ..] => check.refuse(more, Reason::TooMany, "1"),
+    }
 }
 
 /// A record that another refers to, if it is here.

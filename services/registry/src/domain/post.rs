@@ -6,7 +6,7 @@ use qianshou_kernel::{
 };
 use qianshou_proto::registry::v1::{Post, Sector};
 
-use super::{agency::Agencies, or_none, worker::SECTORS};
+use super::{or_none, worker::SECTORS};
 
 type F = Field<Post>;
 static FIELDS: [F; 9] = [
@@ -16,11 +16,13 @@ static FIELDS: [F; 9] = [
         .required()
         .key()
         .example("社会工作岗"),
-    F::reference("employer_uscc", "设岗单位统一社会信用代码", |post| &mut post.employer, Agencies::COLLECTION, "uscc")
-        .or(&["设岗单位信用代码", "单位统一社会信用代码", "单位信用代码", "统一社会信用代码", "信用代码"])
-        .fills("employer")
-        .key()
-        .example("91350100M000100Y43"),
+    super::agency::by_uscc("employer_uscc", "设岗单位统一社会信用代码", |post: &mut Post| {
+        &mut post.employer
+    })
+    .or(&["设岗单位信用代码", "单位统一社会信用代码", "单位信用代码", "统一社会信用代码", "信用代码"])
+    .fills("employer")
+    .key()
+    .example("91350100M000100Y43"),
     F::text("category", "岗位类别", |post| &mut post.category)
         .or(&["岗位类型", "类别"])
         .required()

@@ -2,13 +2,12 @@
 //! a batch, until it ends or is withdrawn.
 
 use qianshou_kernel::{
-    error::Reason,
     kind::{Check, Days, Field, Index, Noun, Referred, columns},
     sheet::{Choice, Sheet},
 };
 use qianshou_proto::registry::v1::{Agency, Recognition, RecognitionKind, Station, Worker};
 
-use super::{agency::Agencies, or_none, referred_to, station::Stations, worker::Workers};
+use super::{or_none, referred_to, station::Stations};
 
 static KINDS: [Choice; 4] = [
     Choice::new("DEMONSTRATION", "示范", &["示范站", "示范点", "示范单位", "示范社工室"]),
@@ -24,20 +23,13 @@ static FIELDS: [F; 11] = [
         .or(&["站点", "社工站"])
         .key()
         .example("兴庆区掌政镇社工站"),
-    F::reference(
-        "agency_uscc",
-        "机构统一社会信用代码",
-        |recognition| &mut recognition.agency,
-        Agencies::COLLECTION,
-        "uscc",
-    )
+    super::agency::by_uscc("agency_uscc", "机构统一社会信用代码", |recognition: &mut Recognition| {
+        &mut recognition.agency
+    })
     .or(&["机构信用代码", "统一社会信用代码", "信用代码"])
     .fills("agency")
     .key(),
-    F::reference("id_number", "证件号码", |recognition| &mut recognition.worker, Workers::COLLECTION, "id_number")
-        .or(&super::ID_NUMBER)
-        .fills("worker")
-        .key(),
+    super::worker::by_number(|recognition: &mut Recognition| &mut recognition.worker).key(),
     F::choice::<RecognitionKind>("kind", "认定类型", |recognition| &mut recognition.kind, &KINDS)
         .or(&["类型", "类别", "认定类别"])
         .required()
@@ -86,12 +78,8 @@ impl Noun for Recognitions {
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
 
     fn check(recognition: &mut Recognition, check: &mut Check) {
-        let named: Vec<&str> = subjects(recognition).map(|(field, _)| field).collect();
-        match named[..] {
-            [] => check.refuse("station", Reason::Required, ""),
-            [_] => {}
-            [_, more, ..] => check.refuse(more, Reason::TooMany, "1"),
-        }
+        let Recognition { station, agency, worker, .. } = &*recognition;
+        super::one_of(check, [("station", station), ("agency", agency), ("worker", worker)]);
         let recognised = ("recognised_on", &recognition.recognised_on);
         check.in_order(("valid_until", &recognition.valid_until), recognised);
         check.in_order(("withdrawn_on", &recognition.withdrawn_on), recognised);

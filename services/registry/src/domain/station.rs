@@ -8,7 +8,7 @@ use qianshou_kernel::{
 };
 use qianshou_proto::registry::v1::{SixHave, Station, StationOrigin, StationStatus, StationType};
 
-use super::{agency::Agencies, referred_to};
+use super::referred_to;
 
 pub(super) static TYPES: [Choice; 5] = [
     Choice::new("COUNTY_CENTRE", "县级指导中心", &["指导中心", "县区指导中心", "县级社工指导中心"]),
@@ -58,20 +58,16 @@ static FIELDS: [F; 17] = [
         .or(&["启用时间", "建成日期", "建成时间", "成立日期"])
         .example("2021-06-01"),
     F::day("closed_on", "关闭日期", |station| &mut station.closed_on, Days::Past).or(&["关闭时间", "停用日期"]),
-    F::reference(
-        "operator_uscc",
-        "运营机构统一社会信用代码",
-        |station| &mut station.operator,
-        Agencies::COLLECTION,
-        "uscc",
-    )
+    super::agency::by_uscc("operator_uscc", "运营机构统一社会信用代码", |station: &mut Station| {
+        &mut station.operator
+    })
     .or(&["运营机构信用代码", "承接机构统一社会信用代码", "承接机构信用代码", "统一社会信用代码", "信用代码"])
     .fills("operator")
     .example("91350100M000100Y43"),
     F::choice::<StationOrigin>("origin", "建站方式", |station| &mut station.origin, &ORIGINS)
         .or(&["建设方式"])
         .example("新建"),
-    super::languages(|station| &mut station.languages),
+    super::languages(|station: &mut Station| &mut station.languages),
     F::text("brand", "品牌", |station| &mut station.brand).or(&["品牌名称", "服务品牌"]),
     F::choices::<SixHave>("six_haves", "六有", |station| &mut station.six_haves, &SIX_HAVES)
         .or(&["六有情况", "六有达标"])

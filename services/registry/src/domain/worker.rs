@@ -9,7 +9,7 @@ use qianshou_kernel::{
 use qianshou_proto::registry::v1::{Assignment, Sector, Worker};
 use time::Date;
 
-use super::{agency::Agencies, identifier, station::Stations};
+use super::{identifier, moving::predecessor, station::Stations};
 
 pub(super) static SECTORS: [Choice; 5] = [
     Choice::new("AGENCY", "社工机构", &["社会工作服务机构", "社会组织", "社会服务机构"]),
@@ -25,7 +25,7 @@ pub(super) static ASSIGNMENTS: [Choice; 3] = [
 ];
 
 type F = Field<Worker>;
-static FIELDS: [F; 11] = [
+static FIELDS: [F; 12] = [
     F::text("name", "姓名", |worker| &mut worker.full_name)
         .or(&["人员姓名"])
         .fills("full_name")
@@ -37,13 +37,9 @@ static FIELDS: [F; 11] = [
         .key()
         .example("11010519491231002X"),
     super::place::<Worker>(|worker| &mut worker.division, "640104"),
-    F::reference(
-        "employer_uscc",
-        "用人单位统一社会信用代码",
-        |worker| &mut worker.employer,
-        Agencies::COLLECTION,
-        "uscc",
-    )
+    super::agency::by_uscc("employer_uscc", "用人单位统一社会信用代码", |worker: &mut Worker| {
+        &mut worker.employer
+    })
     .or(&["用人单位信用代码", "单位统一社会信用代码", "单位信用代码", "统一社会信用代码", "信用代码"])
     .fills("employer")
     .example("91350100M000100Y43"),
@@ -59,13 +55,22 @@ static FIELDS: [F; 11] = [
     F::choice::<Assignment>("assignment", "人员性质", |worker| &mut worker.assignment, &ASSIGNMENTS)
         .or(&["人员类别", "人员类型"])
         .example("专业"),
-    super::languages(|worker| &mut worker.languages),
+    super::languages(|worker: &mut Worker| &mut worker.languages),
     F::day("since", "入职日期", |worker| &mut worker.since, Days::Past)
         .or(&["入职时间", "上岗日期", "从业日期"])
         .example("2019-07-01"),
     F::day("until", "离职日期", |worker| &mut worker.until, Days::Any).or(&["离职时间", "离岗日期"]),
+    F::code("predecessor", "转出记录", |worker| &mut worker.predecessor, predecessor::<Workers>)
+        .or(&["原记录", "前身记录"]),
 ];
 static SHEET: Sheet = Sheet::new("社会工作专业人才", &columns(&FIELDS));
+
+/// A worker that a record refers to.
+pub(super) const fn by_number<R>(at: fn(&mut R) -> &mut Option<String>) -> Field<R> {
+    Field::reference("id_number", "证件号码", at, Workers::COLLECTION, "id_number")
+        .or(&super::ID_NUMBER)
+        .fills("worker")
+}
 
 fn number(text: &str, today: Date) -> Result<String, (Reason, String)> {
     identifier::citizen_number(text, today).map(|number| number.as_str().to_owned()).map_err(Into::into)
@@ -86,6 +91,9 @@ impl Noun for Workers {
 
     fn check(worker: &mut Worker, check: &mut Check) {
         check.in_order(("until", &worker.until), ("since", &worker.since));
+        if worker.predecessor.is_some() {
+            check.required("since", &worker.since);
+        }
         // A pseudonym is written by the exchange, on the way out.
         worker.person = None;
     }
@@ -96,6 +104,7 @@ impl Noun for Workers {
             .claim("id_number", &[blind])
             .link("employer", &worker.employer)
             .link("station", &worker.station)
+            .mention("predecessor", &worker.predecessor)
     }
 
     fn take_secret(worker: &mut Worker) -> Option<String> {

@@ -8,8 +8,8 @@ use qianshou_proto::registry::v1 as api;
 use crate::{
     Registry,
     domain::{
-        Agencies, Assessments, Certificates, Changes, Divisions, Documents, Employments, Incubations, Posts,
-        Recognitions, Stations, Systems, Tags, Templates, Workers,
+        Agencies, Assessments, Certificates, Changes, Divisions, Documents, Employments, Incubations, Merges, Moves,
+        Posts, Recognitions, Stations, Systems, Tags, Templates, Workers,
     },
 };
 
@@ -29,6 +29,8 @@ nouns! {
     Assessment assessment Assessments assessments;
     Recognition recognition Recognitions recognitions;
     Document document Documents documents;
+    Move r#move Moves moves;
+    Merge merge Merges merges;
     Tag tag Tags tags;
     {
         async fn trace_division(&self, request: tonic::Request<api::TraceDivisionRequest>)

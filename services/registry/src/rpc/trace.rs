@@ -31,14 +31,12 @@ impl Registry {
             }
         };
         let (on, at) = (day("on", asked.on.as_deref())?, day("at", asked.at.as_deref())?);
-        let store = self.divisions();
-        if !store.is_listed(code, &on).await? {
+        if !self.divisions.is_listed(code, &on).await? {
             return Err(Error::refused("code", Reason::NotFound, format!("{code}, {on}")));
         }
-        let succession = self.history.newest(store.history_state().await?, store.history(&self.verbs.ledger)).await?;
-        let shares = succession.of(code, &on, &at);
+        let shares = self.divisions.succession().await?.of(code, &on, &at);
         let codes: Vec<String> = shares.keys().cloned().collect();
-        let names = store.names_on(&codes, &at).await?;
+        let names = self.divisions.names_on(&codes, &at).await?;
         let traced = shares.into_iter().map(|(code, share)| TracedDivision {
             display_name: names.get(&code).cloned(),
             code: Some(code),

@@ -15,14 +15,19 @@ use qianshou_kernel::{
     id::Name,
 };
 use qianshou_proto::reporting::v1::{IndicatorKind, Unit};
+use sha2::{Digest, Sha256};
 
-use super::record::{Field, Record, Rule};
+use super::{
+    record::{Field, Record, Rule},
+    same::Link,
+};
 
 /// Everything that is counted here.
 #[derive(Debug)]
 pub struct Catalogue {
     records: BTreeMap<String, Holding>,
     subjects: BTreeMap<String, Subject>,
+    same: BTreeMap<String, Same>,
     indicators: BTreeMap<String, Indicator>,
 }
 
@@ -35,6 +40,8 @@ pub struct Holding {
     pub conditions: Vec<Rule>,
     /// First day.
     pub enters: Field,
+    /// Before this day it does not hold, whatever its first day is.
+    pub not_before: Option<Field>,
     /// First day no longer.
     pub leaves: Vec<Field>,
     /// Last day.
@@ -52,6 +59,15 @@ pub struct Subject {
     pub identity: Option<(Field, String)>,
     /// Kinds that refer to the root.
     pub members: BTreeMap<String, Member>,
+}
+
+/// Records of a kind that say that two records are one and the same.
+#[derive(Debug)]
+pub struct Same {
+    /// The fields of which one names the record that is a duplicate or has moved.
+    pub record: Vec<Field>,
+    /// The fields of which one names the record that stands for both.
+    pub survivor: Vec<Field>,
 }
 
 /// How records of a kind belong to a subject.
@@ -168,8 +184,18 @@ impl Indicator {
 /// `indicators.toml` contradicts itself or the contract; a test reads it, so no release has that.
 pub fn catalogue() -> Result<&'static Catalogue> {
     static CATALOGUE: LazyLock<Result<Catalogue, String>> =
-        LazyLock::new(|| Catalogue::parse(include_str!("indicators.toml")).map_err(|error| error.to_string()));
+        LazyLock::new(|| Catalogue::parse(TEXT).map_err(|error| error.to_string()));
     CATALOGUE.as_ref().map_err(|error| Error::broken(format!("indicators.toml: {error}")))
+}
+
+const TEXT: &str = include_str!("indicators.toml");
+/// Raise it when the same indicators are counted in another way.
+const COUNTING: &str = "1";
+
+/// Which catalogue this is, and which way of counting.
+#[must_use]
+pub fn catalogue_digest() -> String {
+    hex::encode(Sha256::new_with_prefix(COUNTING).chain_update(TEXT).finalize())
 }
 
 impl Catalogue {
@@ -194,7 +220,22 @@ impl Catalogue {
 
     /// Kinds of records that are read, in the order of their names.
     pub fn kinds(&self) -> impl Iterator<Item = &str> {
-        self.records.keys().map(String::as_str)
+        self.records.keys().chain(self.same.keys()).map(String::as_str)
+    }
+
+    /// The kinds whose records say that others are the same.
+    pub fn link_kinds(&self) -> impl Iterator<Item = &str> {
+        self.same.keys().map(String::as_str)
+    }
+
+    /// What a record says is the same as what: only the home of a record may say so of it.
+    #[must_use]
+    pub fn link(&self, record: &Record) -> Option<Link> {
+        let same = self.same.get(record.kind())?;
+        let named = |fields: &[Field]| fields.iter().find_map(|field| record.text(field)).map(str::to_owned);
+        let link = Link { root: named(&same.record)?, survivor: named(&same.survivor)? };
+        let home = |name: &str| name.parse::<Name>().ok().map(|name| name.home().to_owned());
+        (record.cut().is_none() && home(&link.root) == home(record.name())).then_some(link)
     }
 
     /// When records of a kind hold.

@@ -46,42 +46,9 @@ pub fn changed(change: &Change) -> Option<succession::Change> {
     Some(succession::Change { on: change.effective_on.clone()?, from, to })
 }
 
-/// Whether civil affairs has confirmed a division of this code. Statistical codes of townships and villages above 399
-/// (400–599 and 400 onwards) and counties of parts 71–80 are the statisticians' own.
-///
-/// Source: 统计用区划代码和城乡划分代码编制规则 (National Bureau of Statistics).
-#[must_use]
-pub fn is_official(code: &Area) -> bool {
-    let code = code.as_str();
-    let part = |from: usize| code.get(from..).and_then(|digits| digits.parse::<u32>().ok());
-    match code.len() {
-        6 => part(4).is_some_and(|county| !(71..=80).contains(&county)),
-        9 => part(6).is_some_and(|township| (1..=399).contains(&township)),
-        12 => part(9).is_some_and(|village| (1..=399).contains(&village)),
-        _ => true,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn official_is_what_civil_affairs_confirmed() {
-        for (code, official) in [
-            ("64", true),
-            ("6401", true),
-            ("640104", true),
-            ("130171", false),
-            ("640104012", true),
-            ("640104400", false),
-            ("640104012001", true),
-            ("640104012399", true),
-            ("640104012498", false),
-        ] {
-            assert_eq!(is_official(&Area::parse(code).unwrap()), official, "{code}");
-        }
-    }
 
     #[test]
     fn a_division_that_ended_is_listed_until_then() {

@@ -349,7 +349,8 @@ fn span<'a>(holding: &Holding, record: &'a Record) -> Result<Option<Span<'a>>, T
         return Err(Trouble::Undated(field.name().to_owned()));
     }
     let day = |field: &Field| record.day(field).map_err(|_| Trouble::NotADay(field.name().to_owned()));
-    let enters = day(&holding.enters)?.unwrap_or(OPENING);
+    let not_before = holding.not_before.as_ref().map(day).transpose()?.flatten();
+    let enters = day(&holding.enters)?.into_iter().chain(not_before).max().unwrap_or(OPENING);
     let mut ends = vec![];
     for field in &holding.leaves {
         ends.extend(day(field)?);

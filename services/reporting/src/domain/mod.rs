@@ -10,6 +10,7 @@ pub mod facts;
 pub mod period;
 pub mod record;
 pub mod restate;
+pub mod same;
 pub mod tally;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use qianshou_kernel::{
     id::Area,
-    succession::{Share, Shares, divided},
+    succession::{Shares, divided, settled},
 };
 
 use super::tally::Amount;
@@ -32,23 +32,6 @@ pub struct Plan {
 
 fn is_within(code: &str, area: &Area) -> bool {
     area.as_str() == Area::NATION || code.starts_with(area.as_str())
-}
-
-/// The divisions above a code, the nearest first.
-fn above(code: &str) -> impl Iterator<Item = &str> {
-    [9, 6, 4, 2].into_iter().filter(move |digits| *digits < code.len()).map(move |digits| &code[..digits])
-}
-
-/// Where a code is: what became of it, or of the nearest division above it.
-fn settled(code: &str, moved: &BTreeMap<String, Shares>) -> Shares {
-    let own = moved.get(code).filter(|shares| !shares.is_empty()).cloned();
-    own.unwrap_or_else(|| {
-        let up = above(code).next();
-        up.map_or_else(Shares::new, |up| match moved.get(up) {
-            Some(_) => settled(up, moved),
-            None => Shares::from([(up.to_owned(), Share::WHOLE)]),
-        })
-    })
 }
 
 impl Plan {

@@ -9,6 +9,8 @@ use serde::Deserialize;
 pub struct File {
     pub records: BTreeMap<String, Record>,
     pub subjects: BTreeMap<String, Subject>,
+    #[serde(default)]
+    pub same: Vec<Same>,
     pub indicators: Vec<Indicator>,
     #[serde(default)]
     pub coverages: Vec<Coverage>,
@@ -22,6 +24,7 @@ pub struct Record {
     #[serde(default, rename = "where")]
     pub conditions: Vec<Condition>,
     pub enters: String,
+    pub not_before: Option<String>,
     pub leaves: Option<String>,
     pub leaves_after: Option<String>,
     #[serde(default)]
@@ -43,6 +46,15 @@ pub struct Subject {
     pub identity: Option<Identity>,
     #[serde(default)]
     pub members: BTreeMap<String, Member>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Same {
+    pub from: String,
+    pub message: String,
+    pub record: Vec<String>,
+    pub survivor: Vec<String>,
 }
 
 #[derive(Deserialize)]

@@ -10,7 +10,7 @@ use qianshou_kernel::{
 };
 use qianshou_proto::reporting::v1::{IndicatorKind, Unit};
 
-use super::{Catalogue, Count, Holding, Indicator, Measure, Member, Source, Subject, When, file};
+use super::{Catalogue, Count, Holding, Indicator, Measure, Member, Same, Source, Subject, When, file};
 use crate::domain::record::{Field, Rule};
 
 impl Catalogue {
@@ -22,10 +22,12 @@ impl Catalogue {
         let file: file::File = toml::from_str(text).map_err(|error| Error::broken(error.to_string()))?;
         let reader = Reader::new(&file)?;
         let records = file.records.iter().map(|(kind, record)| Ok((kind.clone(), reader.holding(kind, record)?)));
+        let same = file.same.iter().map(|same| Ok((same.from.clone(), reader.same(same)?)));
         let subjects = file.subjects.iter().map(|(key, subject)| Ok((key.clone(), reader.subject(subject)?)));
         let mut catalogue = Self {
             records: records.collect::<Result<_>>()?,
             subjects: subjects.collect::<Result<_>>()?,
+            same: same.collect::<Result<_>>()?,
             indicators: BTreeMap::new(),
         };
         let counts = file.indicators.iter().map(|indicator| reader.indicator(indicator));
@@ -95,13 +97,13 @@ struct Reader(BTreeMap<String, MessageDescriptor>);
 
 impl Reader {
     fn new(file: &file::File) -> Result<Self> {
-        let message = |(kind, record): (&String, &file::Record)| {
-            let message = descriptors().get_message_by_name(&record.message);
-            message
-                .map(|m| (kind.clone(), m))
-                .ok_or_else(|| Error::broken(format!("there is no message {}", record.message)))
+        let records = file.records.iter().map(|(kind, record)| (kind, &record.message));
+        let messages = records.chain(file.same.iter().map(|same| (&same.from, &same.message)));
+        let message = |(kind, message): (&String, &String)| {
+            let found = descriptors().get_message_by_name(message);
+            found.map(|m| (kind.clone(), m)).ok_or_else(|| Error::broken(format!("there is no message {message}")))
         };
-        file.records.iter().map(message).collect::<Result<_>>().map(Self)
+        messages.map(message).collect::<Result<_>>().map(Self)
     }
 
     fn field(&self, kind: &str, name: &str) -> Result<Field> {
@@ -120,6 +122,7 @@ impl Reader {
             area: self.field(kind, &record.area)?,
             conditions: self.rules(kind, &record.conditions)?,
             enters: self.field(kind, &record.enters)?,
+            not_before: record.not_before.as_ref().map(|field| self.field(kind, field)).transpose()?,
             leaves: self.fields(kind, &record.leaves)?,
             leaves_after: self.fields(kind, &record.leaves_after)?,
             needs: needs.collect::<Result<_>>()?,
@@ -135,6 +138,10 @@ impl Reader {
             identity: identity.transpose()?,
             members: members.collect::<Result<_>>()?,
         })
+    }
+
+    fn same(&self, same: &file::Same) -> Result<Same> {
+        Ok(Same { record: self.fields(&same.from, &same.record)?, survivor: self.fields(&same.from, &same.survivor)? })
     }
 
     fn member(&self, kind: &str, member: &file::Member) -> Result<Member> {
@@ -240,7 +247,7 @@ mod tests {
     fn the_file_is_read_whole() {
         let catalogue = catalogue().unwrap();
         assert_eq!(catalogue.indicators().count(), 15);
-        let kinds = "agencies assessments certificates employments posts recognitions stations workers";
+        let kinds = "agencies assessments certificates employments posts recognitions stations workers merges moves";
         assert_eq!(catalogue.kinds().collect::<Vec<_>>().join(" "), kinds);
         assert_eq!(catalogue.indicator("certified_new").unwrap().kind(), IndicatorKind::Flow);
         assert_eq!(catalogue.indicator("village_coverage").unwrap().unit, Unit::Ratio);
@@ -262,6 +269,7 @@ mod tests {
             ("sector = \"workers.sector\"", "sector = \"stations.type\""),
             ("stock = \"station_village\"", "stock = \"certified_new\""),
             ("id = \"agency_total\"", "id = \"talent_total\""),
+            ("survivor = [\"successor\"]", "survivor = [\"heir\"]"),
             ("root = \"agencies\"", "root = \"stations\""),
             ("subject = \"agency\"", "subject = \"person\""),
             ("weight = \"count\"", "weight = \"size\""),
