@@ -29,7 +29,8 @@ GRANT SELECT, INSERT, DELETE ON links TO qianshou_registry, qianshou_exchange;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     registry_divisions, registry_agencies, registry_stations, registry_workers, registry_certificates,
     registry_posts, registry_employments, registry_systems, registry_incubations, registry_templates,
-    registry_assessments, registry_recognitions, registry_documents, registry_tags
+    registry_assessments, registry_recognitions, registry_documents, registry_tags, registry_changes, registry_moves,
+    registry_merges
     TO qianshou_registry, qianshou_exchange;
 
 -- The registry: first answers to request ids, forgotten after [ledger] request_keep_days.
@@ -42,6 +43,8 @@ GRANT SELECT, INSERT ON exchange_received, exchange_quarantine, exchange_recover
 
 -- Reporting: its tallies, and the cursor that travels with them.
 GRANT INSERT, UPDATE ON cursors TO qianshou_reporting;
-GRANT SELECT, INSERT, UPDATE ON reporting_roots, reporting_months, reporting_days TO qianshou_reporting;
-GRANT SELECT, INSERT, DELETE ON reporting_members, reporting_problems TO qianshou_reporting;
-GRANT SELECT, INSERT, UPDATE, DELETE ON reporting_subjects, reporting_divisions TO qianshou_reporting;
+GRANT SELECT, INSERT, UPDATE ON reporting_catalogue TO qianshou_reporting;
+GRANT SELECT, INSERT, DELETE ON reporting_members, reporting_problems, reporting_same TO qianshou_reporting;
+GRANT SELECT, INSERT, UPDATE, DELETE ON
+    reporting_roots, reporting_subjects, reporting_months, reporting_days, reporting_divisions, reporting_changes
+    TO qianshou_reporting;

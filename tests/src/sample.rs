@@ -7,8 +7,8 @@ use qianshou_proto::{
     registry::v1::{
         Agency, AgencyType, Assessment, AssessmentResult, Assignment, Certificate, CertificateLevel, Criterion,
         Division, Document, DocumentKind, DocumentStatus, Employment, Incubation, IncubationStage, IncubationStageKind,
-        Post, Recognition, RecognitionKind, Sector, SixHave, Station, StationOrigin, StationStatus, StationType,
-        System, Tag, TagLabel, Template, Worker,
+        Merge, Move, Post, Recognition, RecognitionKind, Sector, SixHave, Station, StationOrigin, StationStatus,
+        StationType, System, Tag, TagLabel, Template, Worker,
     },
 };
 use qianshou_registry::domain::identifier::{citizen_with_check, uscc_with_check};
@@ -266,6 +266,26 @@ pub fn document(n: u32) -> Document {
         division: text("64"),
         ..Document::default()
     }
+}
+
+/// That this agency moves to Ningxia, or to Fujian if it is there.
+#[must_use]
+pub fn moving(agency: &str) -> Move {
+    let to = if agency.starts_with("nodes/64/") { "35" } else { "64" };
+    Move {
+        agency: text(agency),
+        to: text(to),
+        on: text("2024-03-01"),
+        reason: text("随帮扶项目迁址"),
+        ..Move::default()
+    }
+}
+
+/// That an agency is another's duplicate.
+#[must_use]
+pub fn merge(duplicate: &str, survivor: &str) -> Merge {
+    let (agency, surviving_agency) = (text(duplicate), text(survivor));
+    Merge { agency, surviving_agency, reason: text("同一机构重复登记"), ..Merge::default() }
 }
 
 /// A key county, told apart by its first day.

@@ -98,8 +98,8 @@ macro_rules! nouns {
             }
 
             async fn list(by: &Caller, asked: ListQuery) -> Answer<Listed<Self>> {
-                let ListQuery { page_size, page_token, area, state, query, order_by, min_position, at } = asked;
-                let asked = api::[<List $Nouns Request>] { page_size, page_token, area, state, query, order_by, min_position, at };
+                let ListQuery { page_size, page_token, area, state, query, order_by, min_position, at, divisions_at } = asked;
+                let asked = api::[<List $Nouns Request>] { page_size, page_token, area, state, query, order_by, min_position, at, divisions_at };
                 let answer = by.registry().[<list_ $nouns>](asked).await?.into_inner();
                 Ok(Listed { next_page_token: answer.next_page_token().to_owned(), position: answer.position(), nouns: answer.$nouns })
             }
@@ -143,5 +143,7 @@ nouns! {
     Assessment assessment Assessments assessments;
     Recognition recognition Recognitions recognitions;
     Document document Documents documents;
+    Move r#move Moves moves;
+    Merge merge Merges merges;
     Tag tag Tags tags;
 }

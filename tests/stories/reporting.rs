@@ -387,7 +387,7 @@ async fn what_cannot_be_answered_is_refused(world: World) {
 
 /// Figures at the end of a day, as people read them: `indicator`, `indicator[SENIOR]` of a level, or `indicator[origin=NEW]`; `-` where
 /// there is no such cell.
-async fn figures(at: &Caller, area: &str, day: &str, indicators: &[&str]) -> Vec<String> {
+pub(crate) async fn figures(at: &Caller, area: &str, day: &str, indicators: &[&str]) -> Vec<String> {
     let mut figures = vec![];
     for figure in indicators {
         let (id, by) = figure.split_once('[').map_or((*figure, ""), |(id, by)| (id, by.trim_end_matches(']')));

@@ -11,6 +11,7 @@ use qianshou_kernel::{
     binds,
     error::{Error, Result},
     id::Name,
+    kind::Noun as _,
     ledger::{Command, Content, End, Ledger, Read, Rejection, Stored, Write},
 };
 use qianshou_proto::{
@@ -19,7 +20,7 @@ use qianshou_proto::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::moving::moved;
+use crate::domain::{Agencies, moving::moved};
 
 /// The bell is a hint; looking again now and then is the truth.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -57,11 +58,11 @@ async fn move_done(ledger: &Ledger, stored: &Stored) -> Result<()> {
     let Some(mut moving) = stored.payload().map(|payload| Move::decode(payload.clone())).transpose()? else {
         return Ok(());
     };
-    let Some(record) = moved(&moving).and_then(|name| name.parse::<Name>().ok()) else { return Ok(()) };
-    let Some(successor) = successor(ledger, &record, moving.to()).await? else { return Ok(()) };
+    let Some(record) = moved(&moving).and_then(|(_, name)| name.parse::<Name>().ok()) else { return Ok(()) };
+    let Some((successor, first_day)) = successor(ledger, &record, moving.to()).await? else { return Ok(()) };
     let mut command = Command { actor: "registry.moves".into(), ..Command::default() };
     if let Some(ending) = ledger.find_one(&record).await?.filter(|ending| ending.payload().is_some()) {
-        let end = End { reason: EndReason::Ended.into(), on: moving.on().to_owned() };
+        let end = End { reason: EndReason::Ended.into(), on: first_day.unwrap_or_else(|| moving.on().to_owned()) };
         command.reads.push(Read::Version(record.clone(), Some(ending.version)));
         command.writes.push(Write::Own(record, Content::End(end)));
     }
@@ -76,19 +77,21 @@ async fn move_done(ledger: &Ledger, stored: &Stored) -> Result<()> {
     }
 }
 
-/// The record of the other node that says that it succeeds this one.
-async fn successor(ledger: &Ledger, record: &Name, to: &str) -> Result<Option<Name>> {
+/// The record of the other node that says that it succeeds this one, and its first day there: the day on which this one ends, so that
+/// nothing is counted twice or not at all.
+async fn successor(ledger: &Ledger, record: &Name, to: &str) -> Result<Option<(Name, Option<String>)>> {
     let referring = ledger.referring(&[record.to_string()]).await?;
     let of_kind = |source: &String| source.parse::<Name>().is_ok_and(|s| s.home() == to && s.kind() == record.kind());
     let sources: Vec<String> = referring.into_iter().map(|(_, source)| source).filter(of_kind).collect();
-    let predecessor = |stored: &Stored| -> Option<String> {
-        let payload = stored.payload()?.clone();
-        match stored.name.kind() {
-            "agencies" => Agency::decode(payload).ok()?.predecessor,
-            _ => Worker::decode(payload).ok()?.predecessor,
-        }
-    };
     let found = ledger.find(&sources).await?;
-    let succeeds = |stored: &&Stored| predecessor(stored).as_deref() == Some(record.as_str());
-    Ok(found.values().find(succeeds).map(|stored| stored.name.clone()))
+    let succeeds = |stored: &Stored| {
+        let payload = stored.payload()?.clone();
+        let (predecessor, first_day) = if stored.name.kind() == Agencies::COLLECTION {
+            Agency::decode(payload).map(|agency| (agency.predecessor, agency.arrived_on)).ok()?
+        } else {
+            Worker::decode(payload).map(|worker| (worker.predecessor, worker.since)).ok()?
+        };
+        (predecessor.as_deref() == Some(record.as_str())).then(|| (stored.name.clone(), first_day))
+    };
+    Ok(found.values().find_map(succeeds))
 }

@@ -4,6 +4,7 @@ mod callers;
 mod history;
 mod input;
 mod lists;
+mod moving;
 mod nouns;
 mod references;
 

@@ -6,16 +6,16 @@ use qianshou_proto::{
     common::v1::PutState,
     registry::v1::{
         Agency, Assessment, AssessmentResult, Certificate, Criterion, Document, DocumentStatus, Employment, Incubation,
-        IncubationStage, IncubationStageKind, Post, Recognition, RecognitionKind, Registration, Station, StationType,
-        System, Tag, TagLabel, Template, Worker,
+        IncubationStage, IncubationStageKind, Merge, Move, Post, Recognition, RecognitionKind, Registration, Station,
+        StationType, System, Tag, TagLabel, Template, Worker,
     },
 };
 use qianshou_tests::{
     Caller, Node, World,
     refusal::refused,
     sample::{
-        TOWNSHIP, agency, assessment, certificate, citizen, document, employment, incubation, post, recognition,
-        station, system, tag, template, uscc, worker,
+        self, TOWNSHIP, agency, assessment, certificate, citizen, document, employment, incubation, merge, moving,
+        post, recognition, station, system, tag, template, uscc, worker,
     },
     stories,
     verbs::Noun,
@@ -83,6 +83,9 @@ async fn what_is_said_of_others_lives_from_create_to_delete(world: World) {
     lives(&node, recognised, |recognition| recognition.withdrawn_on = text("2024-01-01"), "withdrawn_on").await;
     lives(&node, document(1), |document| document.url = text("https://www.example.org/1"), "url").await;
     lives(&node, tag(1), |tag| tag.until = text("2025-01-01"), "until").await;
+    lives(&node, moving(&ground.agency), |moving| moving.reason = text("改派"), "reason").await;
+    let other = node.admin.create(agency(2)).await.unwrap().noun.name.unwrap();
+    lives(&node, merge(&ground.agency, &other), |merge| merge.reason = text("来函说明"), "reason").await;
 }
 
 async fn lives<N: Noun>(node: &Node, noun: N, change: impl Fn(&mut N), field: &str) {
@@ -147,6 +150,35 @@ async fn what_is_said_wrongly_is_refused(world: World) {
     admin.create(recognition(1, &station)).await.unwrap();
     admin.create(document(1)).await.unwrap();
     admin.create(tag(1)).await.unwrap();
+    let other = admin.create(sample::agency(2)).await.unwrap().noun.name.unwrap();
+    admin.create(moving(&agency)).await.unwrap();
+    admin.create(merge(&agency, &other)).await.unwrap();
+
+    let moves: [Fault<Move>; 9] = [
+        (|m| m.agency = None, Reason::Required, "agency"),
+        (|m| m.worker = text("nodes/64/workers/nobody"), Reason::TooMany, "worker"),
+        (|m| m.agency = text("nodes/64/agencies/nobody"), Reason::ReferenceNotFound, "agency"),
+        (|m| m.to = None, Reason::Required, "to"),
+        (|m| m.to = text("宁夏"), Reason::Malformed, "to"),
+        (|m| m.to = text("64"), Reason::Malformed, "to"),
+        (|m| m.on = text("2024-06-02"), Reason::InFuture, "on"),
+        (|m| m.successor = text("nodes/35/agencies/1"), Reason::ReadOnly, "successor"),
+        (
+            |m| *m = Move { agency: text(&format!("agencies/{}", uscc(1))), ..moving("nodes/64/") },
+            Reason::Duplicate,
+            "agency",
+        ),
+    ];
+    let merges: [Fault<Merge>; 6] = [
+        (|m| m.agency = None, Reason::Required, "agency"),
+        (|m| m.surviving_agency = None, Reason::Required, "surviving_agency"),
+        (|m| m.surviving_agency = m.agency.clone(), Reason::Malformed, "surviving_agency"),
+        (|m| m.surviving_worker = text("nodes/64/workers/1"), Reason::TooMany, "surviving_worker"),
+        (|m| m.surviving_agency = text("nodes/64/agencies/nobody"), Reason::ReferenceNotFound, "surviving_agency"),
+        (|m| m.agency = text(&format!("agencies/{}", uscc(1))), Reason::Duplicate, "agency"),
+    ];
+    refuse_all(admin, &moving(&other), &moves).await;
+    refuse_all(admin, &merge(&other, &agency), &merges).await;
 
     let posts: [Fault<Post>; 11] = [
         (|p| p.display_name = None, Reason::Required, "display_name"),

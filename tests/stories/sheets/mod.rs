@@ -159,8 +159,8 @@ async fn a_template_of_every_kind_is_taken(world: World) {
     let ningxia = world.node("64").await;
     let (national, provincial) =
         (world.desk(&nation, Role::Editor, "00").await, world.desk(&ningxia, Role::Editor, "64").await);
-    for kind in KINDS.map(|kind| kind.collection) {
-        let desk = if kind == "divisions" { &national } else { &provincial };
+    for (kind, home) in KINDS.map(|kind| (kind.collection, kind.home)) {
+        let desk = if home.is_some() { &national } else { &provincial };
         let said = desk.run(&["export", "--template", kind]).await;
         assert_eq!((said.code, said.out.trim()), (0, &format!("{kind}-template.xlsx")[..]), "{said:?}");
         let said = desk.import(kind, &format!("{kind}-template.xlsx"), &[]).await;

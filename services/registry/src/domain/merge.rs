@@ -36,11 +36,6 @@ static FIELDS: [F; 5] = [
 ];
 static SHEET: Sheet = Sheet::new("重复合并", &columns(&FIELDS));
 
-/// The record that is a duplicate.
-fn duplicate(merge: &Merge) -> Option<&str> {
-    merge.agency.as_deref().or(merge.worker.as_deref())
-}
-
 /// The noun.
 pub struct Merges;
 
@@ -71,8 +66,10 @@ impl Noun for Merges {
     }
 
     fn index(merge: &Merge, _blind: Option<&str>) -> Index {
+        let duplicate = super::named([("agency", &merge.agency), ("worker", &merge.worker)]);
+        let (field, duplicate) = duplicate.map_or(("agency", None), |(field, name)| (field, Some(name)));
         Index::new(&merge.division, "STANDING", &merge.reason)
-            .claim("record", &[duplicate(merge)])
+            .claim(field, &[duplicate])
             .link("agency", &merge.agency)
             .link("surviving_agency", &merge.surviving_agency)
             .link("worker", &merge.worker)

@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod change;
 pub mod division;
 pub mod document;
+pub mod duplicate;
 pub mod employment;
 pub mod history;
 pub mod identifier;
@@ -72,6 +73,11 @@ const fn around<R>(at: fn(&mut R) -> &mut Option<String>, example: &'static str)
 /// The languages that somebody is served in (双语).
 const fn languages<R>(at: fn(&mut R) -> &mut Vec<String>) -> Field<R> {
     Field::texts("languages", "服务语言", at).or(&["语言", "服务语种"]).example("zh")
+}
+
+/// The first of these fields that is there, with its name.
+fn named<'a, const N: usize>(fields: [(&'static str, &'a Option<String>); N]) -> Option<(&'static str, &'a str)> {
+    fields.into_iter().find_map(|(field, value)| Some((field, value.as_deref()?)))
 }
 
 /// Wants one of these fields, and not two.

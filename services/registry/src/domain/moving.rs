@@ -40,10 +40,10 @@ fn node(text: &str, _today: Date) -> Result<String, (Reason, String)> {
     is_node(text).then(|| text.to_owned()).ok_or_else(malformed)
 }
 
-/// The record that moves.
+/// The record that moves, with the field that names it.
 #[must_use]
-pub fn moved(moving: &Move) -> Option<&str> {
-    moving.agency.as_deref().or(moving.worker.as_deref())
+pub fn moved(moving: &Move) -> Option<(&'static str, &str)> {
+    super::named([("agency", &moving.agency), ("worker", &moving.worker)])
 }
 
 /// The noun.
@@ -62,7 +62,7 @@ impl Noun for Moves {
         if moving.successor.is_some() {
             check.refuse("successor", Reason::ReadOnly, "");
         }
-        let home = moved(moving).and_then(|name| name.parse::<Name>().ok());
+        let home = moved(moving).and_then(|(_, name)| name.parse::<Name>().ok());
         if home.is_some_and(|name| moving.to.as_deref() == Some(name.home())) {
             check.refuse("to", Reason::Malformed, "another node | 另一节点");
         }
@@ -70,7 +70,8 @@ impl Noun for Moves {
 
     fn index(moving: &Move, _blind: Option<&str>) -> Index {
         let state = if moving.successor.is_some() { "DONE" } else { "OFFERED" };
-        let index = Index::new(&moving.division, state, &moving.reason).claim("record", &[moved(moving)]);
+        let (field, record) = moved(moving).map_or(("agency", None), |(field, name)| (field, Some(name)));
+        let index = Index::new(&moving.division, state, &moving.reason).claim(field, &[record]);
         // Once it is done, its record is no more.
         let open = moving.successor.is_none();
         index

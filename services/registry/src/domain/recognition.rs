@@ -59,13 +59,6 @@ static FIELDS: [F; 11] = [
 ];
 static SHEET: Sheet = Sheet::new("认定表彰", &columns(&FIELDS));
 
-/// Whom a record recognises, with the field that says so.
-fn subjects(recognition: &Recognition) -> impl Iterator<Item = (&'static str, &str)> {
-    let Recognition { station, agency, worker, .. } = recognition;
-    let subjects = [("station", station), ("agency", agency), ("worker", worker)];
-    subjects.into_iter().filter_map(|(field, name)| Some((field, name.as_deref()?)))
-}
-
 /// The noun.
 pub struct Recognitions;
 
@@ -89,7 +82,8 @@ impl Noun for Recognitions {
         let state = if recognition.withdrawn_on.is_some() { "WITHDRAWN" } else { "STANDING" };
         let kind = recognition.kind.map(|kind| kind.to_string());
         let Recognition { station, agency, worker, level, batch, recognised_on, .. } = recognition;
-        let (field, subject) = subjects(recognition).next().map_or(("station", None), |(f, name)| (f, Some(name)));
+        let subject = super::named([("station", station), ("agency", agency), ("worker", worker)]);
+        let (field, subject) = subject.map_or(("station", None), |(field, name)| (field, Some(name)));
         let key = [subject, kind.as_deref(), recognised_on.as_deref(), or_none(level), or_none(batch)];
         Index::new(&recognition.division, state, &None)
             .claim(field, &key)

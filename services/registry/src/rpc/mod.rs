@@ -1,5 +1,6 @@
 //! The registry's service: the kernel's six verbs for each of its nouns, and what became of a division.
 
+mod duplicates;
 mod trace;
 
 use qianshou_kernel::nouns;
@@ -37,6 +38,12 @@ nouns! {
             -> Result<tonic::Response<api::TraceDivisionResponse>, tonic::Status> {
             let caller = qianshou_kernel::server::caller(&request)?;
             Ok(tonic::Response::new(self.trace(&caller, request.into_inner()).await?))
+        }
+
+        async fn list_duplicates(&self, request: tonic::Request<api::ListDuplicatesRequest>)
+            -> Result<tonic::Response<api::ListDuplicatesResponse>, tonic::Status> {
+            let caller = qianshou_kernel::server::caller(&request)?;
+            Ok(tonic::Response::new(self.duplicates(&caller, request.into_inner()).await?))
         }
     }
 }
