@@ -114,10 +114,11 @@ impl House {
             ];
             methods.map(named).concat()
         };
-        let is_ours = |line: &&str| line.contains(&format!("\"{}\"", self.service));
-        let first = config.split_inclusive('\n').take_while(|line| !is_ours(line)).count();
-        let lines = || config.split_inclusive('\n');
         let ours = self.nouns().iter().map(of_noun).collect::<String>();
+        // What the service has beyond its nouns stays behind them.
+        let is_ours = |line: &&str| ours.split_inclusive('\n').any(|written| written == *line);
+        let lines = || config.split_inclusive('\n');
+        let first = lines().take_while(|line| !line.contains(&format!("\"{}\"", self.service))).count();
         let others = lines().skip(first).filter(|line| !is_ours(line));
         lines().take(first).chain([ours.as_str()]).chain(others).collect()
     }

@@ -272,20 +272,14 @@ pub fn document(n: u32) -> Document {
 #[must_use]
 pub fn moving(agency: &str) -> Move {
     let to = if agency.starts_with("nodes/64/") { "35" } else { "64" };
-    Move {
-        agency: text(agency),
-        to: text(to),
-        on: text("2024-03-01"),
-        reason: text("随帮扶项目迁址"),
-        ..Move::default()
-    }
+    Move { agency: text(agency), to: text(to), on: text("2024-03-01"), ..Move::default() }
 }
 
 /// That an agency is another's duplicate.
 #[must_use]
 pub fn merge(duplicate: &str, survivor: &str) -> Merge {
     let (agency, surviving_agency) = (text(duplicate), text(survivor));
-    Merge { agency, surviving_agency, reason: text("同一机构重复登记"), ..Merge::default() }
+    Merge { agency, surviving_agency, ..Merge::default() }
 }
 
 /// A key county, told apart by its first day.

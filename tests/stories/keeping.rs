@@ -283,13 +283,13 @@ async fn a_doctor_says_what_is_wrong_and_what_mends_it(world: World) {
     assert!(grade == "fail" && mend.contains("qianshou epoch declare"), "{mend}");
     ledger::declare_epoch(&db, false).await.unwrap();
     let ahead = Statement::new("UPDATE entries SET written_at = $1", qianshou_kernel::binds![i64::MAX / 2]);
-    db.run(&[ahead, Statement::new("UPDATE migrations SET house = 'aside' WHERE house = 'reporting'", vec![])])
-        .await
-        .unwrap();
+    db.run(&[ahead, Statement::new("DELETE FROM migrations WHERE house = 'reporting'", vec![])]).await.unwrap();
     let (grade, mend) = found(&examined(&offline, Some(1)).await, 9);
     assert!(grade == "fail" && mend.contains("qianshou migrate"), "{mend}");
-    let back = "UPDATE migrations SET house = 'reporting' WHERE house = 'aside'";
-    db.run(&[Statement::new(back, vec![])]).await.unwrap();
+    let back = "INSERT INTO migrations (house, version) VALUES ('reporting', $1)";
+    let versions = qianshou_reporting::MIGRATIONS.iter().map(|migration| migration.version);
+    let back: Vec<Statement> = versions.map(|v| Statement::new(back, qianshou_kernel::binds![v])).collect();
+    db.run(&back).await.unwrap();
     let (grade, mend) = found(&examined(&offline, Some(1)).await, 10);
     assert!(grade == "fail" && mend.contains("timedatectl"), "{mend}");
 

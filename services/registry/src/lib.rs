@@ -1,5 +1,6 @@
 //! The registry of one province: its divisions with their tags; its agencies, stations, workers, certificates and posts; how these
-//! are employed, incubated, assessed and recognised; the standards and documents by which that is done.
+//! are employed, incubated, assessed and recognised, move away and are told to be one; the standards and documents by which that is
+//! done.
 //!
 //! It never counts and never speaks to a peer. One request: the caller is known → [`rpc`] hands the message to a verb of
 //! the kernel → the noun's rules in [`domain`] → the ledger, in one commit with the index → the answer.

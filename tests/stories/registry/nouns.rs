@@ -151,6 +151,7 @@ async fn what_is_said_wrongly_is_refused(world: World) {
     admin.create(document(1)).await.unwrap();
     admin.create(tag(1)).await.unwrap();
     let other = admin.create(sample::agency(2)).await.unwrap().noun.name.unwrap();
+    let third = admin.create(sample::agency(3)).await.unwrap().noun.name.unwrap();
     admin.create(moving(&agency)).await.unwrap();
     admin.create(merge(&agency, &other)).await.unwrap();
 
@@ -178,7 +179,7 @@ async fn what_is_said_wrongly_is_refused(world: World) {
         (|m| m.agency = text(&format!("agencies/{}", uscc(1))), Reason::Duplicate, "agency"),
     ];
     refuse_all(admin, &moving(&other), &moves).await;
-    refuse_all(admin, &merge(&other, &agency), &merges).await;
+    refuse_all(admin, &merge(&other, &third), &merges).await;
 
     let posts: [Fault<Post>; 11] = [
         (|p| p.display_name = None, Reason::Required, "display_name"),

@@ -13,7 +13,7 @@ use qianshou_registry::domain::KINDS;
 use qianshou_tests::{
     World,
     desk::Desk,
-    sample::{citizen, uscc},
+    sample::{agency, citizen, uscc},
     stories,
 };
 
@@ -159,6 +159,9 @@ async fn a_template_of_every_kind_is_taken(world: World) {
     let ningxia = world.node("64").await;
     let (national, provincial) =
         (world.desk(&nation, Role::Editor, "00").await, world.desk(&ningxia, Role::Editor, "64").await);
+    // Of two that are one, only the duplicate has a template of its own.
+    let survivor = Agency { uscc: Some("914403001922038216".into()), ..agency(1) };
+    ningxia.admin.create(survivor).await.unwrap();
     for (kind, home) in KINDS.map(|kind| (kind.collection, kind.home)) {
         let desk = if home.is_some() { &national } else { &provincial };
         let said = desk.run(&["export", "--template", kind]).await;
@@ -212,7 +215,9 @@ async fn a_clerk_stays_in_their_area(world: World) {
     let own = county.run(&["export", "agencies"]).await;
     assert_eq!((lines(&all), lines(&some), lines(&own)), (3, 2, 2), "{all:?} {some:?} {own:?}");
     assert!(
-        all.out.starts_with("机构名称,统一社会信用代码,机构类型,所在地区划代码,成立日期,注销日期,业务领域,别名,编号\n"),
+        all.out.starts_with(
+            "机构名称,统一社会信用代码,机构类型,所在地区划代码,成立日期,注销日期,业务领域,别名,转出记录,转入日期,编号\n"
+        ),
         "{all:?}"
     );
     let reader = world.desk(&ningxia, Role::Reader, "64").await;

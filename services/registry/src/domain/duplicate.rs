@@ -116,7 +116,7 @@ const COMMON: [&str; 16] = [
 
 /// What tells a name from others: without the place before it and without what every such name has.
 fn stem(name: &str) -> Vec<char> {
-    let place = name.char_indices().filter(|(_, c)| ['省', '市', '县', '区', '旗'].contains(c)).last();
+    let place = name.char_indices().rfind(|(_, c)| ['省', '市', '县', '区', '旗'].contains(c));
     let own = place.map_or(name, |(at, c)| &name[at + c.len_utf8()..]);
     let own = COMMON.iter().fold(own.to_owned(), |own, common| own.replace(common, ""));
     own.chars().filter(|c| c.is_alphanumeric()).collect()

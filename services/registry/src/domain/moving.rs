@@ -26,7 +26,7 @@ static FIELDS: [F; 5] = [
     F::code("to", "转入省份代码", |moving| &mut moving.to, node)
         .or(&["转入地", "转入节点", "转入省"])
         .required()
-        .example("64"),
+        .example("35"),
     F::day("on", "转出日期", |moving| &mut moving.on, Days::Past)
         .or(&["转移日期", "流动日期", "迁出日期"])
         .required()
