@@ -19,6 +19,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "registry", version: 2, sql: include_str!("migrations/2_by_title.sql") },
     Migration { house: "registry", version: 3, sql: include_str!("migrations/3_nouns.sql") },
     Migration { house: "registry", version: 4, sql: include_str!("migrations/4_changes.sql") },
+    Migration { house: "registry", version: 5, sql: include_str!("migrations/5_finding.sql") },
 ];
 
 /// The house.

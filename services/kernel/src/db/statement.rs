@@ -21,6 +21,7 @@ pub struct Statement {
 pub(super) enum Work {
     Run { sql: Sql, binds: Vec<Value> },
     Insert { into: Sql, suffix: Sql, rows: Vec<Vec<Value>> },
+    Words { rows: Vec<Vec<Value>> },
 }
 
 impl Statement {
@@ -101,7 +102,7 @@ pub(super) fn insert(into: &str, suffix: &str, rows: Vec<Vec<Value>>, shared: bo
     Ok((sql.into(), crate::binds![json(&rows)?]))
 }
 
-fn columns(rows: Vec<Vec<Value>>) -> Result<Vec<Value>> {
+pub(super) fn columns(rows: Vec<Vec<Value>>) -> Result<Vec<Value>> {
     let mut columns: Vec<Value> = vec![];
     let count = rows.len();
     for (row, values) in rows.into_iter().enumerate() {
@@ -115,7 +116,7 @@ fn columns(rows: Vec<Vec<Value>>) -> Result<Vec<Value>> {
     Ok(columns)
 }
 
-fn json(rows: &[Vec<Value>]) -> Result<String> {
+pub(super) fn json(rows: &[Vec<Value>]) -> Result<String> {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut text = Vec::with_capacity(rows.len() * 256);
     for (row, values) in rows.iter().enumerate() {

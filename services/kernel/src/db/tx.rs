@@ -3,6 +3,7 @@
 use super::{
     Migration, POSTGRES, Row, SQLITE, Sql, Statement, Value, on_postgres, on_sqlite, postgres, sqlite,
     statement::{Work, insert, is_void, joined},
+    words,
 };
 use crate::{error::Result, telemetry::metrics};
 
@@ -33,7 +34,8 @@ impl Tx {
                 continue;
             }
             let word = if shared { "BYTEA" } else { "BLOB" };
-            for statement in migration.sql.replace("BYTES", word).split(';') {
+            let sql = migration.sql.replace("BYTES", word).replace(words::MADE_HERE, words::tables(shared));
+            for statement in sql.split(';') {
                 if !statement.trim().is_empty() {
                     self.execute(statement.trim().to_owned(), vec![]).await?;
                 }
@@ -84,6 +86,11 @@ impl Tx {
                 self.insert(into, suffix, rows.clone()).await?;
                 Ok(true)
             }
+            Work::Words { rows } if rows.is_empty() => Ok(true),
+            Work::Words { rows } => {
+                let (sql, binds) = words::insert(rows.clone(), matches!(self, Self::Postgres(_)))?;
+                self.execute(sql, binds).await.map(|_| true)
+            }
         }
     }
 
@@ -97,6 +104,8 @@ impl Tx {
                 Work::Run { sql, binds } => asked.push((sql, binds)),
                 Work::Insert { rows, .. } if rows.is_empty() => {}
                 Work::Insert { into, suffix, rows } => asked.push(insert(&into, &suffix, rows, shared)?),
+                Work::Words { rows } if rows.is_empty() => {}
+                Work::Words { rows } => asked.push(words::insert(rows, shared)?),
             }
         }
         if !shared && !asked.is_empty() {

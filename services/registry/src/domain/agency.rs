@@ -42,7 +42,7 @@ static FIELDS: [F; 8] = [
     F::texts("fields", "业务领域", |agency| &mut agency.fields)
         .or(&["服务领域", "业务范围"])
         .example("儿童福利；老年服务"),
-    F::texts("aliases", "别名", |agency| &mut agency.aliases).or(&["曾用名", "简称", "机构别名"]),
+    F::texts("aliases", "别名", |agency| &mut agency.aliases).or(&["别名/曾用名", "曾用名", "简称", "机构别名"]),
 ];
 static SHEET: Sheet = Sheet::new("社会工作服务机构", &columns(&FIELDS));
 
@@ -68,6 +68,10 @@ impl Noun for Agencies {
 
     fn index(agency: &Agency, _blind: Option<&str>) -> Index {
         let state = if agency.closed_on.is_some() { "CLOSED" } else { "OPEN" };
-        Index::new(&agency.division, state, &agency.display_name).claim("uscc", &[agency.uscc.as_deref()])
+        Index::new(&agency.division, state, &agency.display_name)
+            .of_type(agency.r#type().as_str_name(), "AGENCY_TYPE_")
+            .also(&agency.aliases)
+            .code(&agency.uscc)
+            .claim("uscc", &[agency.uscc.as_deref()])
     }
 }

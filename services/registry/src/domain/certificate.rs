@@ -89,6 +89,7 @@ impl Noun for Certificates {
         let level = certificate.level.map(|level| level.to_string());
         let state = if certificate.revoked_on.is_some() { "REVOKED" } else { "ISSUED" };
         Index::new(&certificate.division, state, &certificate.number)
+            .of_type(certificate.level().as_str_name(), "CERTIFICATE_LEVEL_")
             .claim("number", &[level.as_deref(), certificate.number.as_deref()])
             .link("worker", &certificate.worker)
     }
