@@ -177,9 +177,9 @@ async fn an_old_name_no_longer_finds(world: World) {
     assert_eq!(words_held(&ningxia, "ag").await, 0);
 }
 
-/// How many records of a kind, by its two letters, have words that begin with the letter of a name's pinyin.
+/// How many records of a kind, by its two letters, have words that these names give.
 async fn words_held(node: &Node, kind: &str) -> usize {
-    let asked = ["s", "h"].map(|letter| qianshou_kernel::db::Words::Begun(format!("{kind}i{letter}")));
+    let asked = ["sai", "he"].map(|begins| qianshou_kernel::db::Words::Begun(format!("{kind}p{begins}")));
     let asked = qianshou_kernel::db::Words::Any(asked.to_vec());
     node.ledger.db().with_words(&asked, 100).await.unwrap().len()
 }

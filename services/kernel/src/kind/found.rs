@@ -4,10 +4,12 @@
 //! The **words** stand in the database's index of words and only narrow: whatever fits has the words that [`Sought::words`] asks
 //! for, but not the other way round. A property test holds the two together.
 //!
-//! Words, behind two letters for the kind and one for what they are: `n` pieces of a name (two characters, or four from a Latin
-//! letter or digit on), `p` two syllables in a row, `i` four initials in a row, `c` a whole code. Near a name's end they are shorter.
+//! Words are few, for each costs as much as a column when it is written. Behind two letters for the kind and one for what they are:
+//! `p`, one for each Chinese character and reading: its syllable, and the initials of the three after it; `n`, one for each other
+//! letter or digit: it and the three after it; `c`, a whole code. Chinese characters are looked up by how they sound, initials by
+//! all syllables that begin so.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{collections::BTreeSet, ops::RangeInclusive, sync::LazyLock};
 
 use pinyin::ToPinyinMulti as _;
 
@@ -18,14 +20,13 @@ use crate::db::Words;
 const CODE: char = '\t';
 /// Readings of one character at most, the usual ones first.
 const READINGS: usize = 3;
-/// Characters in a piece that begins with a Chinese character, and with a Latin letter or a digit.
-const PIECE: usize = 2;
-const LATIN_PIECE: usize = 4;
-/// Initials in a word.
-const INITIALS: usize = 4;
+/// Characters in a word that begins with a letter or digit that has no reading.
+const PIECE: usize = 4;
+/// Initials behind a syllable.
+const INITIALS: usize = 3;
 /// Ways to read letters as syllables that are looked up; with more of them every record is tested.
 const WAYS: usize = 32;
-/// Between two syllables.
+/// Between a syllable and initials.
 const AND: char = '0';
 /// The longest code that is kept as a word.
 const CODE_CHARS: usize = 64;
@@ -52,19 +53,25 @@ fn as_code(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).take(CODE_CHARS).collect()
 }
 
+/// Characters with readings, but for some that hardly anybody has ever seen.
+const HAN: RangeInclusive<char> = '\u{3000}'..='\u{9fff}';
+/// The readings of each of them.
+static READ: LazyLock<Vec<Vec<&'static str>>> = LazyLock::new(|| HAN.map(read).collect());
+
 /// How a character may be read, without tones; `ü` is `v`, as it is typed.
-fn readings(c: char) -> impl Iterator<Item = &'static str> + Clone {
-    let all = (!c.is_ascii()).then(|| c.to_pinyin_multi()).flatten();
-    let mut seen = [""; READINGS];
-    let plain = all.into_iter().flatten().filter_map(|reading| typed(reading.plain()));
-    let mut count = 0;
-    for reading in plain {
-        if count < READINGS && !seen[..count].contains(&reading) {
-            seen[count] = reading;
-            count += 1;
+fn readings(c: char) -> &'static [&'static str] {
+    let at = u32::from(c).checked_sub(u32::from(*HAN.start()));
+    at.and_then(|at| READ.get(usize::try_from(at).ok()?)).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn read(c: char) -> Vec<&'static str> {
+    let mut all = vec![];
+    for sound in c.to_pinyin_multi().into_iter().flatten().filter_map(|reading| typed(reading.plain())) {
+        if all.len() < READINGS && !all.contains(&sound) {
+            all.push(sound);
         }
     }
-    seen.into_iter().take(count)
+    all
 }
 
 fn typed(plain: &'static str) -> Option<&'static str> {
@@ -77,30 +84,32 @@ fn typed(plain: &'static str) -> Option<&'static str> {
     }
 }
 
-fn initials(c: char) -> impl Iterator<Item = char> + Clone {
-    let mut letters: Vec<char> = readings(c).filter_map(|reading| reading.chars().next()).collect();
-    letters.sort_unstable();
-    letters.dedup();
-    letters.into_iter()
+fn initials(c: char) -> impl Iterator<Item = u8> {
+    let of = |sound: &&str| sound.as_bytes()[0];
+    let all = readings(c);
+    all.iter()
+        .enumerate()
+        .filter(move |(i, sound)| !all[..*i].iter().any(|s| of(&s) == of(sound)))
+        .map(move |(_, s)| of(&s))
+}
+
+/// Whether it has words of its own kind: a letter or digit that has no reading.
+fn is_spelt(c: char) -> bool {
+    c.is_alphanumeric() && readings(c).is_empty()
 }
 
 /// Every syllable there is.
-static SYLLABLES: LazyLock<BTreeSet<&'static str>> =
-    LazyLock::new(|| ('\u{4e00}'..='\u{9fff}').flat_map(readings).collect());
+static SYLLABLES: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| READ.iter().flatten().copied().collect());
 
 /// Two letters that keep most kinds apart. Where they do not, the join with the house's table does.
 fn of_kind(collection: &str) -> &str {
     collection.get(..2).unwrap_or(collection)
 }
 
-/// The pieces of a text: each with its first character's place, the place after its last, and whether the text's end cut it short.
-fn pieces(text: &[char]) -> impl Iterator<Item = (usize, usize, bool)> + '_ {
-    let length = |c: char| if c.is_ascii() { LATIN_PIECE } else { PIECE };
-    (0..text.len()).filter(|i| text[*i].is_alphanumeric()).map(move |from| {
-        let most = length(text[from]);
-        let held = text[from..].iter().take(most).take_while(|c| c.is_alphanumeric()).count();
-        (from, from + held, held < most && from + held == text.len())
-    })
+/// How many characters from the first on hold, at most so many, and whether it was the text's end that cut them short.
+fn run(text: &[char], most: usize, holds: impl Fn(char) -> bool) -> (usize, bool) {
+    let count = text.iter().take(most).take_while(|c| holds(**c)).count();
+    (count, count < most && count == text.len())
 }
 
 impl Index {
@@ -116,22 +125,16 @@ impl Index {
         let kind = of_kind(collection);
         for name in &names {
             let name: Vec<char> = name.chars().collect();
-            for (from, to, _) in pieces(&name) {
-                self.word(kind, 'n', name[from..to].iter().copied());
-            }
-            for (i, c) in name.iter().enumerate() {
-                let next = name.get(i + 1).map(|next| readings(*next));
-                for first in readings(*c) {
-                    let mut seconds = next.clone().into_iter().flatten().peekable();
-                    if seconds.peek().is_none() {
-                        self.word(kind, 'p', first.chars());
-                    }
-                    for second in seconds {
-                        self.word(kind, 'p', first.chars().chain([AND]).chain(second.chars()));
-                    }
+            for i in 0..name.len() {
+                if is_spelt(name[i]) {
+                    let (count, _) = run(&name[i..], PIECE, is_spelt);
+                    self.word(kind, 'n', name[i..i + count].iter().copied());
                 }
-                for letters in rows_of_initials(&name[i..]) {
-                    self.word(kind, 'i', letters.chars());
+                let rows = if readings(name[i]).is_empty() { vec![] } else { rows_of_initials(&name[i + 1..]) };
+                for syllable in readings(name[i]) {
+                    for row in &rows {
+                        self.word(kind, 'p', syllable.chars().chain(row.chars()));
+                    }
                 }
             }
         }
@@ -152,18 +155,13 @@ impl Index {
     }
 }
 
-/// The initials of a name's first characters, in every reading; none where the first character has none.
-fn rows_of_initials(name: &[char]) -> Vec<String> {
-    let mut rows = vec![String::new()];
-    for c in name.iter().take(INITIALS) {
-        let letters = initials(*c);
-        if letters.clone().next().is_none() {
-            break;
-        }
-        rows = rows.iter().flat_map(|row| letters.clone().map(move |letter| format!("{row}{letter}"))).collect();
-    }
-    rows.retain(|row| !row.is_empty());
-    rows
+/// The initials of the characters behind a syllable, in every reading, as they stand in a word.
+fn rows_of_initials(behind: &[char]) -> Vec<String> {
+    let (count, _) = run(behind, INITIALS, |c| !readings(c).is_empty());
+    let first = if count == 0 { String::new() } else { AND.to_string() };
+    behind[..count].iter().fold(vec![first], |rows, c| {
+        rows.iter().flat_map(|row| initials(*c).map(move |letter| format!("{row}{}", char::from(letter)))).collect()
+    })
 }
 
 /// What is sought.
@@ -218,24 +216,7 @@ impl Sought {
     pub(super) fn words(&self, collection: &str) -> Option<Words> {
         let kind = of_kind(collection);
         let mut ways = vec![];
-        let text: Vec<char> = self.text.chars().collect();
-        let mut all = vec![];
-        let (mut reached, mut cut_from) = (0, None);
-        for (from, to, cut) in pieces(&text) {
-            if cut {
-                cut_from = cut_from.or(Some(from));
-            } else {
-                all.push(Words::Whole(word(kind, 'n', text[from..to].iter().copied())));
-                reached = reached.max(to);
-            }
-        }
-        if let Some(from) = cut_from.filter(|_| reached < text.len()) {
-            all.push(Words::Begun(word(kind, 'n', text[from..].iter().copied())));
-        }
-        if all.is_empty() {
-            return None;
-        }
-        ways.push(Words::All(all));
+        ways.push(by_name(kind, &self.text.chars().collect::<Vec<_>>())?);
         if !self.code.is_empty() {
             ways.push(Words::Begun(word(kind, 'c', self.code.chars())));
         }
@@ -247,7 +228,7 @@ impl Sought {
             }
             ways.extend(read.into_iter().map(|syllables| in_a_row(kind, &syllables)));
             if let [letters] = &self.letters[..] {
-                ways.push(initials_in_a_row(kind, &letters.chars().collect::<Vec<_>>()));
+                ways.push(initials_in_a_row(kind, letters));
             }
         }
         Some(Words::Any(ways))
@@ -262,7 +243,7 @@ fn word(kind: &str, what: char, word: impl Iterator<Item = char>) -> String {
 fn sounds(name: &str, part: &str, parts: &[String]) -> bool {
     let Some(first) = name.chars().next() else { return false };
     let name = &name[first.len_utf8()..];
-    readings(first).any(|reading| match (part.strip_prefix(reading), parts) {
+    readings(first).iter().any(|reading| match (part.strip_prefix(*reading), parts) {
         (Some(""), []) => true,
         (Some(""), [next, rest @ ..]) => sounds(name, next, rest),
         (Some(rest), _) => sounds(name, rest, parts),
@@ -273,7 +254,7 @@ fn sounds(name: &str, part: &str, parts: &[String]) -> bool {
 
 fn begins_with_initials(name: &str, letters: &str) -> bool {
     let mut name = name.chars();
-    letters.chars().all(|letter| name.next().is_some_and(|c| readings(c).any(|reading| reading.starts_with(letter))))
+    letters.chars().all(|letter| name.next().is_some_and(|c| initials(c).any(|initial| char::from(initial) == letter)))
 }
 
 /// The ways to read letters as syllables, of which the very last may be broken off.
@@ -298,20 +279,63 @@ fn syllables<'a>(part: &'a str, parts: &'a [String], before: &mut Vec<&'a str>, 
     }
 }
 
-fn in_a_row(kind: &str, syllables: &[&str]) -> Words {
-    let pair = |pair: &[&str]| word(kind, 'p', pair.join(&AND.to_string()).chars());
-    let mut words: Vec<Words> = syllables.windows(2).map(|two| Words::Whole(pair(two))).collect();
-    words.pop();
-    words.push(Words::Begun(pair(&syllables[syllables.len().saturating_sub(2)..])));
-    Words::All(words)
+/// The words of every name that holds this text; `None`: they say nothing.
+fn by_name(kind: &str, text: &[char]) -> Option<Words> {
+    let (mut all, mut last) = (vec![], None);
+    for (i, c) in text.iter().enumerate() {
+        let (begun, word, is_cut) = if let Some(syllable) = readings(*c).first() {
+            // All of its readings are in the index, and so is the first.
+            let (count, is_cut) = run(&text[i + 1..], INITIALS, |c| !readings(c).is_empty());
+            let behind = text[i + 1..=i + count].iter().filter_map(|c| initials(*c).next()).map(char::from);
+            let behind: String = (count > 0).then_some(AND).into_iter().chain(behind).collect();
+            (count > 0, word(kind, 'p', syllable.chars().chain(behind.chars())), is_cut)
+        } else if is_spelt(*c) {
+            let (count, is_cut) = run(&text[i..], PIECE, is_spelt);
+            (all.is_empty(), word(kind, 'n', text[i..i + count].iter().copied()), is_cut)
+        } else {
+            continue;
+        };
+        match (is_cut, begun) {
+            (false, _) => all.push(Words::Whole(word)),
+            (true, true) => all.push(Words::Begun(word)),
+            // A piece of what comes before, and of much else.
+            (true, false) => last = last.or(Some(word)),
+        }
+    }
+    if all.is_empty() {
+        all.extend(last.map(Words::Begun));
+    }
+    (!all.is_empty()).then_some(Words::All(all))
 }
 
-fn initials_in_a_row(kind: &str, letters: &[char]) -> Words {
-    let of = |letters: &[char]| word(kind, 'i', letters.iter().copied());
-    if letters.len() < INITIALS {
-        return Words::Begun(of(letters));
-    }
-    Words::All(letters.windows(INITIALS).map(|row| Words::Whole(of(row))).collect())
+/// The words of every name in which these syllables stand in a row, the last of them perhaps broken off.
+fn in_a_row(kind: &str, syllables: &[&str]) -> Words {
+    let of = |i: usize| {
+        let behind = syllables[i + 1..].iter().take(INITIALS).filter_map(|syllable| syllable.chars().next());
+        let behind: String = Some(AND).filter(|_| i + 1 < syllables.len()).into_iter().chain(behind).collect();
+        let word = word(kind, 'p', syllables[i].chars().chain(behind.chars()));
+        if i + INITIALS < syllables.len() { Words::Whole(word) } else { Words::Begun(word) }
+    };
+    Words::All((0..syllables.len().saturating_sub(1).max(1)).map(of).collect())
+}
+
+/// The words of every name in which syllables with these initials stand in a row.
+fn initials_in_a_row(kind: &str, letters: &str) -> Words {
+    let rows = letters.as_bytes().chunks(1 + INITIALS).enumerate().filter(|(i, row)| *i == 0 || row.len() > 1);
+    let of = |(_, row): (usize, &[u8])| {
+        let row = String::from_utf8_lossy(row);
+        let (first, behind) = row.split_at(1);
+        if behind.is_empty() {
+            return Words::Begun(word(kind, 'p', first.chars()));
+        }
+        let begins = SYLLABLES.range(first..).take_while(|syllable| syllable.starts_with(first));
+        let words = begins.map(|syllable| word(kind, 'p', syllable.chars().chain([AND]).chain(behind.chars())));
+        let whole = behind.len() == INITIALS;
+        let words = words.map(|word| if whole { Words::Whole(word) } else { Words::Begun(word) });
+        // No syllable begins so: what no name has.
+        Words::Any(words.chain([Words::Whole(word(kind, 'p', first.chars()))]).collect())
+    };
+    Words::All(rows.map(of).collect())
 }
 
 #[cfg(test)]
@@ -406,10 +430,14 @@ mod tests {
     #[test]
     fn few_words_are_looked_up() {
         let asked = |text: &str| Sought::new(text).unwrap().words("stations");
-        let whole = |word: &str| Words::Whole(word.to_owned());
-        let pieces = Words::All(vec![whole("stn社工"), whole("stn工站")]);
-        assert_eq!(asked("社工站"), Some(Words::Any(vec![pieces])));
-        assert_eq!(asked("站"), Some(Words::Any(vec![Words::All(vec![Words::Begun("stn站".into())])])));
+        let begun = |word: &str| Words::Begun(word.to_owned());
+        let any = |words: Vec<Words>| Some(Words::Any(vec![Words::All(words)]));
+        assert_eq!(asked("社工站"), any(vec![begun("stpshe0gz"), begun("stpgong0z")]));
+        assert_eq!(
+            asked("社工站点"),
+            any(vec![Words::Whole("stpshe0gzd".into()), begun("stpgong0zd"), begun("stpzhan0d")])
+        );
+        assert_eq!(asked("站"), any(vec![begun("stpzhan")]));
         assert_eq!(asked("〔"), None);
         assert_eq!(asked(&"xian".repeat(12)), None, "too many ways to read it");
     }
@@ -424,8 +452,8 @@ mod tests {
             let of = if typed == 3 { code.clone() } else { title.clone() };
             let part: Vec<char> = of.chars().skip(from % of.chars().count().max(1)).take(length).collect();
             let mut text: String = match typed {
-                1 => part.iter().filter_map(|c| readings(*c).last()).collect(),
-                2 => part.iter().filter_map(|c| initials(*c).last()).collect(),
+                1 => part.iter().filter_map(|c| readings(*c).last().copied()).collect(),
+                2 => part.iter().filter_map(|c| initials(*c).last().map(char::from)).collect(),
                 3 => part.iter().collect(),
                 _ => part.iter().collect(),
             };

@@ -254,7 +254,7 @@ struct Search<'a> {
 /// Rows that can be sorted for a page.
 const FEW: usize = 20_000;
 /// Rows that are walked before something rare is looked for: so many for each of the page, and so many more.
-const NEAR: (usize, usize) = (4, 1_000);
+const NEAR: (usize, usize) = (2, 500);
 /// Rows that are tested at a time, outside the database, at most.
 const TESTED: usize = 20_000;
 
@@ -306,7 +306,7 @@ impl Search<'_> {
 
     /// Rows from a source until the page is full or there are no more.
     async fn all(&self, source: &Source, mut after: Option<(String, String)>) -> Result<Vec<Hit>> {
-        let mut limit = if self.is_tested_here() { self.want.max(NEAR.1) } else { self.want };
+        let mut limit = if self.is_tested_here() { self.want.max(2_000) } else { self.want };
         let mut all = vec![];
         loop {
             let (hits, last) = self.some(source, after.as_ref(), limit).await?;
