@@ -25,7 +25,8 @@ GRANT UPDATE ON head TO qianshou_registry, qianshou_exchange;
 GRANT INSERT ON entries TO qianshou_registry, qianshou_exchange;
 GRANT INSERT, UPDATE ON records TO qianshou_registry, qianshou_exchange;
 GRANT SELECT, INSERT, UPDATE, DELETE ON claims TO qianshou_registry, qianshou_exchange;
-GRANT SELECT, INSERT, DELETE ON links TO qianshou_registry, qianshou_exchange;
+GRANT SELECT, INSERT, DELETE ON links, words TO qianshou_registry, qianshou_exchange;
+GRANT SELECT ON indexed TO qianshou_registry, qianshou_exchange;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     registry_divisions, registry_agencies, registry_stations, registry_workers, registry_certificates,
     registry_posts, registry_employments, registry_systems, registry_incubations, registry_templates,

@@ -19,8 +19,19 @@ const NO_HOUSES: [&str; 3] = ["kernel", "node", "console"];
 const ROOMS: [&str; 5] = ["domain", "lib", "migrations", "rpc", "store"];
 const FURTHER_ROOMS: [&str; 3] = ["follow", "tasks", "tests"];
 /// The ledger's tables and what else is the kernel's alone.
-const OF_THE_KERNEL: [&str; 9] =
-    ["head", "entries", "records", "claims", "links", "requests", "cursors", "tokens", "migrations"];
+const OF_THE_KERNEL: [&str; 11] = [
+    "head",
+    "entries",
+    "records",
+    "claims",
+    "links",
+    "requests",
+    "cursors",
+    "tokens",
+    "migrations",
+    "words",
+    "indexed",
+];
 
 #[test]
 fn everybody_knows_only_whom_they_may() {

@@ -8,7 +8,10 @@ use qianshou_kernel::{
     db::Statement,
     error::Reason,
     id::Name,
-    ledger::{Answer, Command, Content, End, Ledger, Read, Rejection, Request, Stored, Version, Write, claim_key},
+    ledger::{
+        Answer, CONTRACT_LEVEL, Command, Content, End, Ledger, Read, Rejection, Request, Stored, Version, Write,
+        claim_key,
+    },
 };
 use qianshou_proto::{common::v1::EndReason, registry::v1::Station};
 use qianshou_tests::{
@@ -440,8 +443,11 @@ async fn a_house_moves_its_cursor_once(world: World) {
 async fn an_older_program_reads_and_does_not_write(world: World) {
     let ledger = world.ledger().await;
     ledger.submit(command(vec![save(&name(1), 1)])).await.unwrap();
-    ledger.db().run(&[Statement::new("UPDATE head SET contract = $1", binds![2_i64])]).await.unwrap();
-    assert_eq!(ledger.submit(command(vec![save(&name(2), 2)])).await, Err(Rejection::ContractLevel(2)));
+    ledger.db().run(&[Statement::new("UPDATE head SET contract = $1", binds![CONTRACT_LEVEL + 1])]).await.unwrap();
+    assert_eq!(
+        ledger.submit(command(vec![save(&name(2), 2)])).await,
+        Err(Rejection::ContractLevel(CONTRACT_LEVEL + 1))
+    );
     assert!(ledger.find_one(&name(1)).await.unwrap().is_some());
 }
 

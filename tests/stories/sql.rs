@@ -12,7 +12,7 @@ stories! {
 /// What a statement begins with.
 const VERBS: [&str; 7] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH ", "PRAGMA ", "SHOW "];
 /// How the statements of one database begin, and whether it is the shared one.
-const OF_ONE_DATABASE: [(&str, bool); 8] = [
+const OF_ONE_DATABASE: [(&str, bool); 12] = [
     ("PRAGMA ", false),
     ("SELECT sqlite_version", false),
     ("SHOW ", true),
@@ -21,6 +21,10 @@ const OF_ONE_DATABASE: [(&str, bool); 8] = [
     ("SELECT CAST(tablename AS TEXT) FROM pg_tables", true),
     ("SELECT CAST(pg_advisory_xact_lock", true),
     ("SELECT pg_notify", true),
+    ("SELECT rowid FROM words WHERE words MATCH", false),
+    ("SELECT rowid FROM words WHERE held", true),
+    ("INSERT INTO words (rowid, held) SELECT value", false),
+    ("INSERT INTO words (rowid, held) SELECT n", true),
 ];
 /// Fewer would mean that the sources were not read.
 const STATEMENTS_AT_LEAST: usize = 70;
@@ -67,8 +71,13 @@ fn statements(text: &str, tables: &[Table], shared: bool) -> Vec<Vec<String>> {
         vec![tables.iter().flat_map(|table| with_clause(table, text)).collect()]
     } else if tables.iter().any(heads) {
         vec![vec![format!("INSERT INTO {text} VALUES ({})", places(1, text.split(',').count()))]]
-    } else if text.starts_with("SELECT {}, {} FROM {} t ") {
-        KINDS.iter().map(|kind| vec![page_of(kind.table)]).collect()
+    } else if text.starts_with("WITH few AS MATERIALIZED") {
+        // What a page begins with; see below.
+        vec![]
+    } else if text.starts_with("{with}SELECT {}, t.name") {
+        KINDS.iter().flat_map(|kind| pages_of(kind.table)).map(|page| vec![page]).collect()
+    } else if text.starts_with("SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT t.name FROM {} t WHERE {seeks}") {
+        KINDS.iter().map(|kind| vec![count_of(kind.table)]).collect()
     } else if !VERBS.iter().any(|verb| text.starts_with(verb)) {
         vec![]
     } else if text.contains("{table}") {
@@ -88,13 +97,31 @@ fn with_clause(table: &Table, clause: &str) -> Vec<String> {
     forms.into_iter().map(|clause| format!("{insert} {clause}")).collect()
 }
 
-/// The kernel's lists, with every condition that they may have.
-fn page_of(table: &str) -> String {
-    format!(
-        "SELECT e.position, COALESCE(t.title, '') FROM {table} t JOIN entries e ON e.position = t.position \
-         WHERE t.area >= $1 AND t.area < $2 AND t.state = $3 AND LOWER(t.title) LIKE $4 ESCAPE '\\' \
-         AND (COALESCE(t.title, ''), t.name) > ($5, $6) ORDER BY COALESCE(t.title, '') ASC, t.name ASC LIMIT 101"
-    )
+/// What rows of a list are sought by.
+const SEEKS: &str = "COALESCE(t.area, '') >= $1 AND COALESCE(t.area, '') < $2";
+
+/// The kernel's lists, with every condition that they may have, from each of the sources that they are taken from.
+fn pages_of(table: &str) -> [String; 4] {
+    let order = "ORDER BY COALESCE(t.title, '') ASC, t.name ASC";
+    let beyond = "(COALESCE(t.title, ''), t.name) > ($6, $7)";
+    let page = |with: &str, from: &str| {
+        format!(
+            "{with}SELECT COALESCE(t.title, ''), t.name, t.position, t.found FROM {from} WHERE t.area >= $1 \
+             AND t.area < $2 AND t.state = $3 AND t.type = $4 AND t.found LIKE $5 ESCAPE '\\' AND {beyond} {order} LIMIT 101"
+        )
+    };
+    let few = |seeks: &str| format!("WITH few AS MATERIALIZED (SELECT * FROM {table} t WHERE {seeks}) ");
+    [
+        page("", &format!("{table} t")),
+        page("", &format!("(SELECT * FROM {table} t WHERE {beyond} {order} LIMIT 1000) t")),
+        page(&few(SEEKS), "few t"),
+        page(&few("t.position IN ($8)"), "few t"),
+    ]
+}
+
+/// How many rows there are to be sought.
+fn count_of(table: &str) -> String {
+    format!("SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT t.name FROM {table} t WHERE {SEEKS} LIMIT 20001) few")
 }
 
 /// A statement with a list of one where its list stands: `IN ({n})`, doubled in a format string.

@@ -10,6 +10,7 @@ mod snapshot;
 mod statement;
 mod tx;
 mod value;
+mod words;
 
 use std::{
     path::{Path, PathBuf},
@@ -32,6 +33,7 @@ pub use self::{
     statement::{Sql, Statement},
     tx::Tx,
     value::{Row, Value, as_i64},
+    words::Words,
 };
 use crate::{
     error::{Error, Result},
@@ -63,7 +65,8 @@ pub struct Migration {
     pub house: &'static str,
     /// 1, 2, 3 …
     pub version: i64,
-    /// Statements separated by `;`. BYTES stands for the database's word for bytes.
+    /// Statements separated by `;`. BYTES stands for the database's word for bytes, and WORDS_OF_THIS_DATABASE for the table of
+    /// words.
     pub sql: &'static str,
 }
 

@@ -122,6 +122,20 @@ pub fn migrations() -> Vec<Migration> {
     houses.concat()
 }
 
+/// Every house's nouns.
+fn kinds() -> Kinds {
+    Kinds::new(qianshou_registry::domain::KINDS)
+}
+
+/// Brings the index of every kind to this binary's level, in a database that holds a ledger.
+pub async fn reindex(db: &Db) -> Result<()> {
+    let count = ledger::reindex(db, &kinds(), |count| tracing::info!(count, "records are indexed again")).await?;
+    if count > 0 {
+        tracing::info!(count, "every record is indexed as this program does");
+    }
+    Ok(())
+}
+
 /// What tables at these levels lack: house, from, to.
 #[must_use]
 pub fn pending(levels: &Levels) -> Vec<(&'static str, i64, i64)> {
@@ -169,7 +183,7 @@ impl Node {
         )
         .await?;
         db.migrate(&migrations()).await?;
-        let kinds = Arc::new(Kinds::new(qianshou_registry::domain::KINDS));
+        let kinds = Arc::new(kinds());
         let limits = ledger::Limits {
             group_max_commands: config.ledger.group_max_commands,
             group_max_writes: config.ledger.group_max_records,
@@ -177,6 +191,9 @@ impl Node {
             poll_ms: config.ledger.poll_ms,
         };
         let ledger = Ledger::open(db.clone(), &config.node.code, kinds, clock.clone(), limits).await?;
+        if roles.has(House::Registry) || roles.has(House::Exchange) {
+            reindex(&db).await?;
+        }
         if roles.has(House::Registry) {
             qianshou_registry::store::bootstrap(&ledger, &config.divisions.bootstrap_areas, |_| ()).await?;
         }

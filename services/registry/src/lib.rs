@@ -25,6 +25,8 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "registry", version: 3, sql: include_str!("migrations/3_nouns.sql") },
     Migration { house: "registry", version: 4, sql: include_str!("migrations/4_changes.sql") },
     Migration { house: "registry", version: 5, sql: include_str!("migrations/5_moves.sql") },
+    Migration { house: "registry", version: 6, sql: include_str!("migrations/6_finding.sql") },
+    Migration { house: "registry", version: 7, sql: include_str!("migrations/7_registrations.sql") },
 ];
 
 /// The house.

@@ -3,6 +3,7 @@
 
 mod divisions;
 mod exchange;
+mod find;
 mod history;
 mod table;
 mod write;
@@ -58,7 +59,7 @@ fn rounded(value: f64) -> f64 {
 pub type Bench = fn(Database, f64) -> Vec<Figure>;
 
 /// All of them, by name.
-pub const BENCHES: [(&str, Bench); 7] = [
+pub const BENCHES: [(&str, Bench); 8] = [
     ("create", write::create),
     ("batch", write::batch),
     ("exchange", exchange::flow),
@@ -66,6 +67,7 @@ pub const BENCHES: [(&str, Bench); 7] = [
     ("table", table::table),
     ("divisions", divisions::divisions),
     ("history", history::history),
+    ("find", find::find),
 ];
 
 /// A bench by its name.

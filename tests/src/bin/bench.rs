@@ -9,10 +9,10 @@ use qianshou_tests::{
     bench::{BENCHES, Figure, find, sync_latency},
 };
 
-/// Measures writing, batches, exchange, tables, divisions, and the memory each takes.
+/// Measures writing, batches, exchange, tables, divisions, finding, and the memory each takes.
 #[derive(Parser)]
 struct Asked {
-    /// Which: create, batch, exchange, change, table, divisions, history; all if none is named.
+    /// Which: create, batch, exchange, change, table, divisions, history, find; all if none is named.
     names: Vec<String>,
     /// On which database; both if none is named. PostgreSQL's address is taken from QIANSHOU_TEST_POSTGRES.
     #[arg(long, value_enum)]

@@ -1,6 +1,7 @@
 //! The register as its callers see it: over TLS, with tokens, noun by noun.
 
 mod callers;
+mod finding;
 mod history;
 mod input;
 mod lists;

@@ -34,6 +34,7 @@ stories! {
     what_others_are_called_by_leads_to_them
     a_station_has_its_place_in_the_tree
     what_holds_on_a_day_is_listed
+    a_certificate_is_registered_due_and_lapses
     what_is_for_the_nation_is_the_nations
 }
 
@@ -460,6 +461,50 @@ async fn what_holds_on_a_day_is_listed(world: World) {
     let listed = admin.list_all::<Template>(on("2023-12-31")).await;
     assert_eq!(listed.iter().map(Template::edition).collect::<Vec<_>>(), ["2023"]);
     refused(admin.list::<Post>(on("2023-12-31")).await, Reason::UnknownField, "at");
+}
+
+async fn a_certificate_is_registered_due_and_lapses(world: World) {
+    let node = world.node("64").await;
+    let admin = &node.admin;
+    let holder = admin.create(worker(1)).await.unwrap().noun.name.unwrap();
+    let registration =
+        |from: &str, until: &str| Registration { registered_on: text(from), until: text(until), hours: Some(72) };
+    let issued = |n: u32, registrations: Vec<Registration>| Certificate {
+        issued_on: text("2023-09-10"),
+        registered_until: None,
+        registrations,
+        ..certificate(n, &holder)
+    };
+    let first = registration("2023-10-01", "2024-07-30");
+    let certificates = vec![
+        issued(1, vec![]),
+        issued(2, vec![first.clone()]),
+        issued(3, vec![first, registration("2024-05-01", "2027-04-30")]),
+        Certificate { revoked_on: text("2024-01-01"), ..issued(4, vec![]) },
+    ];
+    let numbers: Vec<String> = certificates.iter().map(|c| c.number().to_owned()).collect();
+    admin.put(certificates).await.unwrap();
+    let listed = async |state: &str, at: &str| {
+        let at = text(at).filter(|at| !at.is_empty());
+        let asked = ListQuery { state: text(state), at, ..ListQuery::default() };
+        let found = admin.list_all::<Certificate>(asked).await;
+        let of = |c: &Certificate| numbers.iter().position(|number| number == c.number()).unwrap() + 1;
+        found.iter().map(|c| of(c).to_string()).collect::<String>()
+    };
+    for (at, [fresh, registered, again, due, lapsed, revoked]) in [
+        ("2024-04-30", ["1", "2", "3", "", "", "4"]),
+        // Today is the first of June.
+        ("", ["1", "", "3", "2", "", "4"]),
+        ("2024-07-30", ["1", "", "3", "2", "", "4"]),
+        ("2024-07-31", ["1", "", "3", "", "2", "4"]),
+        ("2024-09-09", ["", "", "3", "1", "2", "4"]),
+        ("2027-05-01", ["", "", "", "1", "23", "4"]),
+    ] {
+        let states = ["ISSUED", "REGISTERED", "RE_REGISTERED", "DUE", "LAPSED", "REVOKED"];
+        for (state, found) in states.into_iter().zip([fresh, registered, again, due, lapsed, revoked]) {
+            assert_eq!(listed(state, at).await, found, "{state} {at}");
+        }
+    }
 }
 
 async fn what_is_for_the_nation_is_the_nations(world: World) {

@@ -56,8 +56,8 @@ pub fn kinds() -> Kinds {
 const TABLES: Migration = Migration {
     house: "test",
     version: 1,
-    sql: "CREATE TABLE test_agencies (name TEXT PRIMARY KEY, position BIGINT NOT NULL, area TEXT, state TEXT, title TEXT);
-          CREATE TABLE test_workers (name TEXT PRIMARY KEY, position BIGINT NOT NULL, area TEXT, state TEXT, title TEXT);",
+    sql: "CREATE TABLE test_agencies (name TEXT PRIMARY KEY, position BIGINT NOT NULL, area TEXT, state TEXT, type TEXT, title TEXT, found TEXT);
+          CREATE TABLE test_workers (name TEXT PRIMARY KEY, position BIGINT NOT NULL, area TEXT, state TEXT, type TEXT, title TEXT, found TEXT);",
 };
 
 /// A node on a database of its own.

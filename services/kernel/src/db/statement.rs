@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::Value;
+use super::{Value, words};
 use crate::error::{Error, Result};
 
 /// A SQL text: written out, or put together from constants.
@@ -12,15 +12,16 @@ pub type Sql = Cow<'static, str>;
 /// One statement as data: it can be carried in a command, repeated when a group is bisected, and prepared in a test.
 #[derive(Clone, Debug)]
 pub struct Statement {
-    work: Work,
+    pub(super) work: Work,
     /// How many rows it must touch; if another number, the command is refused ([`crate::ledger::Rejection::Guard`]).
     pub(super) expect: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
-enum Work {
+pub(super) enum Work {
     Run { sql: Sql, binds: Vec<Value> },
     Insert { into: Sql, suffix: Sql, rows: Vec<Vec<Value>> },
+    Words { rows: Vec<Vec<Value>> },
 }
 
 impl Statement {
@@ -48,6 +49,8 @@ impl Statement {
             Work::Run { sql, binds } => Some((sql, binds)).filter(|(_, binds)| !is_void(binds)),
             Work::Insert { rows, .. } if rows.is_empty() => None,
             Work::Insert { into, suffix, rows } => Some(insert(&into, &suffix, rows, shared)?),
+            Work::Words { rows } if rows.is_empty() => None,
+            Work::Words { rows } => Some(words::insert(rows, shared)?),
         })
     }
 }
@@ -109,7 +112,7 @@ fn insert(into: &str, suffix: &str, rows: Vec<Vec<Value>>, shared: bool) -> Resu
     Ok((sql.into(), crate::binds![json(&rows)?]))
 }
 
-fn columns(rows: Vec<Vec<Value>>) -> Result<Vec<Value>> {
+pub(super) fn columns(rows: Vec<Vec<Value>>) -> Result<Vec<Value>> {
     let mut columns: Vec<Value> = vec![];
     let count = rows.len();
     for (row, values) in rows.into_iter().enumerate() {
@@ -123,7 +126,7 @@ fn columns(rows: Vec<Vec<Value>>) -> Result<Vec<Value>> {
     Ok(columns)
 }
 
-fn json(rows: &[Vec<Value>]) -> Result<String> {
+pub(super) fn json(rows: &[Vec<Value>]) -> Result<String> {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let written = |done: serde_json::Result<()>| done.map_err(|e| Error::Broken(Box::new(e)));
     let mut text = Vec::with_capacity(rows.len() * 256);

@@ -3,6 +3,7 @@
 use super::{
     Migration, POSTGRES, Row, SQLITE, Sql, Statement, Value, on_postgres, on_sqlite, postgres, sqlite,
     statement::{is_void, joined},
+    words,
 };
 use crate::{error::Result, telemetry::metrics};
 
@@ -33,7 +34,8 @@ impl Tx {
                 continue;
             }
             let word = if shared { "BYTEA" } else { "BLOB" };
-            for statement in migration.sql.replace("BYTES", word).split(';') {
+            let sql = migration.sql.replace("BYTES", word).replace(words::MADE_HERE, words::tables(shared));
+            for statement in sql.split(';') {
                 if !statement.trim().is_empty() {
                     self.execute(statement.trim().to_owned(), vec![]).await?;
                 }

@@ -53,6 +53,7 @@ values! {
     &[String] => Texts(|v: &[String]| v.iter().cloned().map(Some).collect());
     &Vec<String> => Texts(|v: &Vec<String>| v.iter().cloned().map(Some).collect());
     &[&str] => Texts(|v: &[&str]| v.iter().map(|text| Some((*text).to_owned())).collect());
+    &Vec<u64> => Ints(|v: &Vec<u64>| v.iter().map(|number| Some(as_i64(*number))).collect());
     &[u64] => Ints(|v: &[u64]| v.iter().map(|number| Some(as_i64(*number))).collect());
 }
 

@@ -1,18 +1,20 @@
 //! Lists: a keyset over the house's index table, never an OFFSET. A page token holds the last key and a digest of what was
 //! asked, so a token of one list does not continue another.
 
+use std::collections::HashMap;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Noun, Verbs, verbs::answer_of};
+use super::{Noun, Verbs, found::Sought, verbs::answer_of};
 use crate::{
     clock::{format_day, parse_day},
-    db::Value,
+    db::{Db, Value},
     error::{Error, Reason, Result},
     id::Area,
     identity::{Caller, Role},
-    ledger::{ENTRY_COLUMNS, entry, stored},
+    ledger::Stored,
 };
 
 /// What is asked of a list; the fields of every `List…Request`.
@@ -26,7 +28,7 @@ pub struct ListQuery {
     pub area: Option<String>,
     /// Only this state.
     pub state: Option<String>,
-    /// Only titles that hold this text.
+    /// Only what is found by this text: a part of a name, its pinyin or initials, the beginning of a code.
     pub query: Option<String>,
     /// `name` (age, the default), `title`, `area` or `state`, with ` desc` for the other way.
     pub order_by: Option<String>,
@@ -34,6 +36,8 @@ pub struct ListQuery {
     pub min_position: Option<u64>,
     /// Only what holds on this day.
     pub at: Option<String>,
+    /// Only this type.
+    pub r#type: Option<String>,
     /// The area is the one of this day.
     pub divisions_at: Option<String>,
 }
@@ -71,40 +75,49 @@ impl Verbs {
             Some(size) if size > 0 => self.list_page_max_records.min(usize::try_from(size).unwrap_or(usize::MAX)),
             _ => self.list_page_records,
         };
-        let mut query = Query::new::<N>();
+        let mut conditions = Conditions::default();
         if let Some(area) = asked.area.as_deref().filter(|a| !a.is_empty()) {
             let area =
                 Area::parse(area).ok_or_else(|| Error::refused("area", Reason::Malformed, "2, 4, 6, 9, 12 digits"))?;
             match asked.divisions_at.as_deref().filter(|day| !day.is_empty()) {
-                Some(day) => query.within_any(&self.areas.within(&area, &day_of("divisions_at", day)?).await?),
-                None => query.within(&area),
+                Some(day) => conditions.within_any(&self.areas.within(&area, &day_of("divisions_at", day)?).await?),
+                None => conditions.within(&area),
             }
         }
         if N::HOME.is_none() {
-            query.within(&Area::parse(&caller.area).ok_or_else(|| Error::refused("area", Reason::AreaForbidden, ""))?);
+            conditions
+                .within(&Area::parse(&caller.area).ok_or_else(|| Error::refused("area", Reason::AreaForbidden, ""))?);
         }
-        if let Some(state) = asked.state.filter(|s| !s.is_empty()) {
-            query.and("t.state = ", state);
+        let day = asked.at.as_deref().filter(|day| !day.is_empty()).map(|day| day_of("at", day)).transpose()?;
+        if let Some(state) = asked.state.filter(|state| !state.is_empty()) {
+            conditions.in_state::<N>(state, day.clone().unwrap_or_else(|| format_day(self.ledger.clock().today())));
         }
-        if let Some(day) = asked.at.filter(|d| !d.is_empty()) {
-            query.on::<N>(&day)?;
+        if let Some(r#type) = asked.r#type.filter(|r#type| !r#type.is_empty()) {
+            conditions.is("type", r#type);
         }
-        if let Some(text) = asked.query.filter(|q| !q.trim().is_empty()) {
-            query.and_like(text.trim());
+        if let Some(day) = day {
+            conditions.on::<N>(day)?;
         }
-        if let Some(Token { key, name, .. }) = after {
-            query.beyond(order, key, name);
-        }
-        let rows = self.ledger.db().fetch(query.text(order, size + 1), query.binds).await?;
-        let more = rows.len() > size;
-        let mut last = None;
-        let mut nouns = Vec::with_capacity(size.min(rows.len()));
-        for row in rows.iter().take(size) {
-            let entry = stored(row)?;
-            nouns.push(answer_of(&entry)?);
-            last = Some((row.maybe_text(ENTRY_COLUMNS)?.unwrap_or_default(), entry.name));
-        }
-        let token = last.filter(|_| more).map(|(key, name)| Token { asked: digest, key, name: name.to_string() });
+        let sought = asked.query.as_deref().and_then(Sought::new);
+        let search = Search {
+            db: self.ledger.db(),
+            table: N::TABLE,
+            kind: N::COLLECTION,
+            order,
+            conditions,
+            sought,
+            want: size + 1,
+        };
+        let mut hits = search.hits(after.map(|Token { key, name, .. }| (key, name))).await?;
+        let more = hits.len() > size;
+        hits.truncate(size);
+        let positions: Vec<u64> = hits.iter().map(|hit| hit.position).collect();
+        let entries = self.ledger.entries_at(&positions).await?;
+        let mut entries: HashMap<u64, Stored> = entries.into_iter().map(|entry| (entry.position, entry)).collect();
+        let nouns = hits.iter().filter_map(|hit| entries.remove(&hit.position)).map(|entry| answer_of(&entry));
+        let nouns = nouns.collect::<Result<_>>()?;
+        let last = hits.pop().filter(|_| more);
+        let token = last.map(|Hit { key, name, .. }| Token { asked: digest, key, name });
         let next_page_token = token.and_then(|t| serde_json::to_vec(&t).ok()).map(|t| URL_SAFE_NO_PAD.encode(t));
         Ok(Listed { nouns, next_page_token: next_page_token.unwrap_or_default(), position })
     }
@@ -112,7 +125,8 @@ impl Verbs {
 
 impl ListQuery {
     fn digest(&self, collection: &str) -> String {
-        let asked = (collection, &self.area, &self.state, &self.query, &self.order_by, &self.at, &self.divisions_at);
+        let Self { area, state, r#type, query, order_by, at, divisions_at, .. } = self;
+        let asked = (collection, area, state, r#type, query, order_by, at, divisions_at);
         let digest = Sha256::digest(format!("{asked:?}"));
         URL_SAFE_NO_PAD.encode(&digest[..12])
     }
@@ -151,79 +165,283 @@ impl Order {
         };
         Ok(Self { column, descending })
     }
+
+    /// The columns of the key, and which way they go.
+    fn text(self) -> String {
+        let way = if self.descending { "DESC" } else { "ASC" };
+        if self.column == "t.name" { format!("t.name {way}") } else { format!("{} {way}, t.name {way}", self.column) }
+    }
 }
 
-struct Query {
-    table: &'static str,
-    conditions: Vec<String>,
+/// What is asked of the rows of a house's table. There are two ways to ask the same of a column: of the column itself, which no
+/// index is of, to test a row; and of `COALESCE(column, '')`, which an index is of, to seek rows. So a text says
+/// which way it goes, and neither database has to guess.
+#[derive(Debug, Default)]
+struct Conditions {
+    /// Column, comparison and the bind's number.
+    compared: Vec<(&'static str, &'static str, usize)>,
+    /// Further conditions, which are tested.
+    further: Vec<String>,
     binds: Vec<Value>,
 }
 
-impl Query {
-    fn new<N: Noun>() -> Self {
-        Self { table: N::TABLE, conditions: vec![], binds: vec![] }
-    }
-
-    fn and(&mut self, condition: &str, value: impl Into<Value>) {
+impl Conditions {
+    fn bind(&mut self, value: impl Into<Value>) -> usize {
         self.binds.push(value.into());
-        self.conditions.push(format!("{condition}${}", self.binds.len()));
+        self.binds.len()
     }
 
-    fn and_like(&mut self, text: &str) {
-        let escaped = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        self.and("LOWER(t.title) LIKE ", format!("%{escaped}%"));
-        if let Some(last) = self.conditions.last_mut() {
-            last.push_str(" ESCAPE '\\'");
-        }
+    fn compare(&mut self, column: &'static str, comparison: &'static str, value: impl Into<Value>) {
+        let n = self.bind(value);
+        self.compared.push((column, comparison, n));
     }
 
-    fn on<N: Noun>(&mut self, day: &str) -> Result<()> {
-        let (from, to) = N::SPAN.ok_or_else(|| Error::refused("at", Reason::UnknownField, N::COLLECTION))?;
-        self.binds.push(day_of("at", day)?.into());
-        let n = self.binds.len();
-        self.conditions.push(format!("(t.{from} IS NULL OR t.{from} <= ${n}) AND (t.{to} IS NULL OR t.{to} > ${n})"));
-        Ok(())
+    fn is(&mut self, column: &'static str, value: String) {
+        self.compare(column, "=", value);
     }
 
     fn within(&mut self, area: &Area) {
         if area.as_str() == Area::NATION {
             return;
         }
-        self.and("t.area >= ", area.as_str());
+        self.compare("area", ">=", area.as_str());
         if let Some(after) = area.after() {
-            self.and("t.area < ", after);
+            self.compare("area", "<", after);
         }
     }
 
     /// In one of these ranges of codes.
     fn within_any(&mut self, ranges: &[(String, String)]) {
-        let mut any = vec!["1 = 0".to_owned()];
-        for (from, until) in ranges {
-            self.binds.extend([from.as_str().into(), until.as_str().into()]);
-            let n = self.binds.len();
-            any.push(format!("(t.area >= ${} AND t.area < ${n})", n - 1));
+        let range = |(from, until): &(String, String)| {
+            let (from, until) = (self.bind(from.as_str()), self.bind(until.as_str()));
+            format!("(COALESCE(t.area, '') >= ${from} AND COALESCE(t.area, '') < ${until})")
+        };
+        let any: Vec<String> = ranges.iter().map(range).collect();
+        self.further.push(if any.is_empty() { "1 = 0".to_owned() } else { format!("({})", any.join(" OR ")) });
+    }
+
+    /// In a state on a day.
+    fn in_state<N: Noun>(&mut self, state: String, day: String) {
+        let phase = N::PHASES.iter().position(|(phase, _)| *phase == state);
+        if phase.is_none() {
+            self.is("state", state);
         }
-        self.conditions.push(format!("({})", any.join(" OR ")));
+        let later = &N::PHASES[phase.map_or(0, |phase| phase + 1)..];
+        if later.is_empty() && phase.is_none() {
+            return;
+        }
+        let n = self.bind(day);
+        if let Some((_, column)) = phase.map(|phase| N::PHASES[phase]) {
+            self.further.push(format!("t.{column} <= ${n}"));
+        }
+        let not_yet = |(_, column): &(&str, &str)| format!("(t.{column} IS NULL OR t.{column} > ${n})");
+        self.further.extend(later.iter().map(not_yet));
     }
 
-    fn beyond(&mut self, order: Order, key: String, name: String) {
-        let sign = if order.descending { '<' } else { '>' };
-        self.binds.push(key.into());
-        self.binds.push(name.into());
-        let n = self.binds.len();
-        self.conditions.push(format!("({}, t.name) {sign} (${}, ${n})", order.column, n - 1));
+    fn on<N: Noun>(&mut self, day: String) -> Result<()> {
+        let Some((from, to)) = N::SPAN else {
+            // Then it is the day of the state.
+            let dated = !N::PHASES.is_empty();
+            return dated.then_some(()).ok_or_else(|| Error::refused("at", Reason::UnknownField, N::COLLECTION));
+        };
+        let n = self.bind(day);
+        self.further.push(format!("(t.{from} IS NULL OR t.{from} <= ${n}) AND (t.{to} IS NULL OR t.{to} > ${n})"));
+        Ok(())
     }
 
-    fn text(&self, order: Order, limit: usize) -> String {
-        let conditions = if self.conditions.is_empty() { "1 = 1".to_owned() } else { self.conditions.join(" AND ") };
-        let way = if order.descending { "DESC" } else { "ASC" };
-        format!(
-            "SELECT {}, {} FROM {} t JOIN entries e ON e.position = t.position WHERE {conditions} \
-             ORDER BY {} {way}, t.name {way} LIMIT {limit}",
-            entry!(),
-            order.column,
-            self.table,
-            order.column,
-        )
+    /// What a row is tested by.
+    fn tests(&self) -> Vec<String> {
+        let compared = self.compared.iter().map(|(column, comparison, n)| format!("t.{column} {comparison} ${n}"));
+        compared.chain(self.further.iter().cloned()).collect()
+    }
+
+    /// What rows are sought by, of one column; `None`: nothing is asked of it.
+    fn seeks(&self, column: &str) -> Option<String> {
+        let of = self.compared.iter().filter(|(of, ..)| *of == column);
+        let texts = of.map(|(column, comparison, n)| format!("COALESCE(t.{column}, '') {comparison} ${n}"));
+        Some(texts.collect::<Vec<_>>().join(" AND ")).filter(|text| !text.is_empty())
     }
 }
+
+/// Where a list's page is taken from.
+enum Source {
+    /// The next so many rows in the order that was asked for.
+    Near(usize),
+    /// These few, which are sorted.
+    Few(String),
+    /// These few, which have the words.
+    With(Vec<u64>),
+    /// All rows, in the order that was asked for.
+    All,
+}
+
+/// A row that belongs on the page.
+struct Hit {
+    key: String,
+    name: String,
+    position: u64,
+}
+
+/// How a page is looked for. What is frequent is found by walking in the order that was asked for, and what is rare by seeking it
+/// and sorting; neither is quick with the other. So first it is walked a little: what is frequent fills the page. Then the
+/// rare is looked for: words, a type, a state, an area that at most [`FEW`] rows have. If there is nothing rare about what is
+/// asked, it is neither all over nor rare, and walking on finds it soon enough.
+struct Search<'a> {
+    db: &'a Db,
+    table: &'static str,
+    kind: &'static str,
+    order: Order,
+    conditions: Conditions,
+    sought: Option<Sought>,
+    want: usize,
+}
+
+/// Rows that can be sorted for a page.
+const FEW: usize = 20_000;
+/// Rows that are walked before something rare is looked for: so many for each of the page, and so many more.
+const NEAR: (usize, usize) = (2, 500);
+/// Rows that are tested at a time, outside the database, at most.
+const TESTED: usize = 20_000;
+
+impl Search<'_> {
+    /// The page's rows behind a key, one more than the page holds if there are as many.
+    async fn hits(&self, after: Option<(String, String)>) -> Result<Vec<Hit>> {
+        if self.sought.is_none() && self.conditions.compared.is_empty() {
+            return self.all(&Source::All, after).await;
+        }
+        let near = self.want * NEAR.0 + NEAR.1;
+        let limit = if self.is_tested_here() { near } else { self.want };
+        let (mut hits, _) = self.some(&Source::Near(near), after.as_ref(), limit).await?;
+        if hits.len() >= self.want {
+            hits.truncate(self.want);
+            return Ok(hits);
+        }
+        let source = self.few().await?.unwrap_or(Source::All);
+        self.all(&source, after).await
+    }
+
+    /// Whether it is not the database that tests the text.
+    fn is_tested_here(&self) -> bool {
+        self.sought.as_ref().is_some_and(|sought| sought.only_by_name().is_none())
+    }
+
+    /// What is rare about what is asked.
+    async fn few(&self) -> Result<Option<Source>> {
+        let most = u32::try_from(FEW).unwrap_or(u32::MAX);
+        if let Some(words) = self.sought.as_ref().and_then(|sought| sought.words(self.kind)) {
+            let with = self.db.with_words(&words, most + 1).await?;
+            if with.len() <= FEW {
+                return Ok(Some(Source::With(with)));
+            }
+        }
+        for column in ["type", "state", "area"] {
+            let Some(seeks) = self.conditions.seeks(column) else { continue };
+            let count = format!(
+                "SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT t.name FROM {} t WHERE {seeks} LIMIT {}) few",
+                self.table,
+                most + 1
+            );
+            let row = self.db.fetch_one(count, self.conditions.binds.clone()).await?;
+            if row.map_or(Ok(0), |row| row.count(0))? <= u64::from(most) {
+                return Ok(Some(Source::Few(seeks)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Rows from a source until the page is full or there are no more.
+    async fn all(&self, source: &Source, mut after: Option<(String, String)>) -> Result<Vec<Hit>> {
+        let mut limit = if self.is_tested_here() { self.want.max(2_000) } else { self.want };
+        let mut all = vec![];
+        loop {
+            let (hits, last) = self.some(source, after.as_ref(), limit).await?;
+            all.extend(hits);
+            after = last;
+            if all.len() >= self.want || after.is_none() {
+                all.truncate(self.want);
+                return Ok(all);
+            }
+            limit = (limit * 2).min(TESTED.max(self.want));
+        }
+    }
+
+    /// Tests at most `limit` rows behind a key; answers those that belong to the page, and the last row's key unless there are no
+    /// more.
+    async fn some(
+        &self,
+        source: &Source,
+        after: Option<&(String, String)>,
+        limit: usize,
+    ) -> Result<(Vec<Hit>, Option<(String, String)>)> {
+        let (sql, binds) = self.statement(source, after, limit);
+        let rows = self.db.fetch(sql, binds).await?;
+        let is_whole = rows.len() < limit;
+        let tested = self.sought.as_ref().filter(|_| self.is_tested_here());
+        let (mut hits, mut last) = (vec![], None);
+        for (i, row) in rows.iter().enumerate() {
+            let found = if tested.is_some() { row.maybe_text(3)? } else { None };
+            let fits = tested.is_none_or(|sought| sought.fits(found.as_deref().unwrap_or_default()));
+            if fits {
+                hits.push(Hit { key: row.text(0)?, name: row.text(1)?, position: row.count(2)? });
+            }
+            if i + 1 == limit {
+                last = Some((row.text(0)?, row.text(1)?));
+            }
+        }
+        Ok((hits, last.filter(|_| !is_whole)))
+    }
+
+    fn statement(&self, source: &Source, after: Option<&(String, String)>, limit: usize) -> (String, Vec<Value>) {
+        let Self { table, order, .. } = self;
+        let mut binds = self.conditions.binds.clone();
+        let mut bind = |value: Value| {
+            binds.push(value);
+            binds.len()
+        };
+        let mut tests = self.conditions.tests();
+        if let Some(text) = self.sought.as_ref().and_then(Sought::only_by_name) {
+            let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            tests.push(format!("t.found LIKE ${} ESCAPE '\\'", bind(format!("%{escaped}%").into())));
+        }
+        let mut beyond = None;
+        if let Some((key, name)) = after {
+            let sign = if order.descending { '<' } else { '>' };
+            beyond = Some(if order.column == "t.name" {
+                format!("t.name {sign} ${}", bind(name.into()))
+            } else {
+                let key = bind(key.into());
+                format!("({}, t.name) {sign} (${key}, ${})", order.column, bind(name.into()))
+            });
+        }
+        let (mut with, mut from) = (String::new(), format!("{table} t"));
+        match source {
+            Source::Near(rows) => {
+                let beyond = beyond.take().unwrap_or_else(|| EVERYTHING.to_owned());
+                from = format!("(SELECT * FROM {table} t WHERE {beyond} ORDER BY {} LIMIT {rows}) t", order.text());
+            }
+            Source::Few(seeks) => {
+                with = format!("WITH few AS MATERIALIZED (SELECT * FROM {table} t WHERE {seeks}) ");
+                from = "few t".to_owned();
+            }
+            Source::With(positions) => {
+                let n = bind(positions.into());
+                with = format!("WITH few AS MATERIALIZED (SELECT * FROM {table} t WHERE t.position IN ({{{n}}})) ");
+                from = "few t".to_owned();
+            }
+            Source::All => {}
+        }
+        tests.extend(beyond);
+        if tests.is_empty() {
+            tests.push(EVERYTHING.to_owned());
+        }
+        let sql = format!(
+            "{with}SELECT {}, t.name, t.position, t.found FROM {from} WHERE {} ORDER BY {} LIMIT {limit}",
+            order.column,
+            tests.join(" AND "),
+            order.text()
+        );
+        (sql, binds)
+    }
+}
+
+const EVERYTHING: &str = "1 = 1";

@@ -6,6 +6,7 @@
 mod check;
 mod decide;
 mod field;
+mod found;
 mod list;
 mod put;
 mod rpc;
@@ -35,7 +36,7 @@ pub trait Noun: Send + Sync + 'static {
     type Record: Resource;
     /// `agencies`: the collection in names, the kind in agreements and sheets.
     const COLLECTION: &'static str;
-    /// The house's table that indexes it: `name, position, area, state, title` and [`Noun::COLUMNS`].
+    /// The house's table that indexes it: `name, position, area, state, type, title, found` and [`Noun::COLUMNS`].
     const TABLE: &'static str;
     /// Columns beyond the standing ones.
     const COLUMNS: &'static [&'static str] = &[];
@@ -47,10 +48,15 @@ pub trait Noun: Send + Sync + 'static {
     const KEY: Option<&'static str> = None;
     /// The columns with the first day it holds and the first day it no longer does.
     const SPAN: Option<(&'static str, &'static str)> = None;
+    /// States that come by the passing of time, in their order, each with the column that holds its first day: a record is in the last
+    /// that has begun, before the first in its own state.
+    const PHASES: &'static [(&'static str, &'static str)] = &[];
     /// Its fields: what a caller may give, each with its form.
     const FIELDS: &'static [Field<Self::Record>];
     /// What it looks like in a spreadsheet.
     const SHEET: Option<&'static Sheet> = None;
+    /// Raised when [`Noun::index`] says something else of a record that is saved already: all of them are indexed again.
+    const INDEX_LEVEL: i64 = 1;
 
     /// What has to be right beyond its fields, which have their one form by then.
     fn check(_record: &mut Self::Record, _check: &mut Check) {}
@@ -68,6 +74,11 @@ pub trait Noun: Send + Sync + 'static {
 /// Finds the payload of a record that is referred to, by its name.
 pub type Referred<'a> = dyn Fn(&str) -> Option<bytes::Bytes> + 'a;
 
+/// The value of an enum that says nothing.
+const UNSPECIFIED: &str = "UNSPECIFIED";
+/// Raised when the kernel makes something else of an index: every kind is indexed again.
+const FOUND_LEVEL: i64 = 1;
+
 /// What can be looked up of one record.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Index {
@@ -75,14 +86,24 @@ pub struct Index {
     pub area: Option<String>,
     /// The state it is in: list filter.
     pub state: Option<String>,
-    /// What a person would search for.
+    /// What sort it is of, if its kind has sorts: list filter.
+    pub r#type: Option<String>,
+    /// What it is called: list order, and what a person would search for.
     pub title: Option<String>,
+    /// What else it is called or was.
+    pub aliases: Vec<String>,
+    /// Codes by whose beginning it is found; never a person's number nor what stands for one.
+    pub codes: Vec<String>,
     /// Values of [`Noun::COLUMNS`], in order.
     pub columns: Vec<Value>,
     /// Unique keys at the record's home. The first is the natural key.
     pub claims: Vec<Claim>,
     /// Records this one refers to.
     pub links: Vec<Link>,
+    /// The text that decides whether it is found; computed from the above, as the next.
+    pub(crate) found: Option<String>,
+    /// The words that narrow where it is looked for, between spaces.
+    pub(crate) words: String,
 }
 
 /// A unique key: no two live records of one kind and home hold the same.
@@ -110,6 +131,27 @@ impl Index {
     #[must_use]
     pub fn new(area: &Option<String>, state: impl Into<String>, title: &Option<String>) -> Self {
         Self { area: area.clone(), state: Some(state.into()), title: title.clone(), ..Self::default() }
+    }
+
+    /// Says what sort it is of: the name of an enum's value, without the enum's prefix.
+    #[must_use]
+    pub fn of_type(mut self, name: &str, prefix: &str) -> Self {
+        self.r#type = Some(name.trim_start_matches(prefix)).filter(|sort| *sort != UNSPECIFIED).map(str::to_owned);
+        self
+    }
+
+    /// Adds other names.
+    #[must_use]
+    pub fn also<'a>(mut self, names: impl IntoIterator<Item = &'a String>) -> Self {
+        self.aliases.extend(names.into_iter().cloned());
+        self
+    }
+
+    /// Adds a code, if there is one.
+    #[must_use]
+    pub fn code(mut self, code: &Option<String>) -> Self {
+        self.codes.extend(code.clone());
+        self
     }
 
     /// Adds a column's value.
@@ -145,7 +187,7 @@ impl Index {
     /// PostgreSQL keeps no NUL in a text; a received record may hold one, and its index still has to stand.
     fn without_nul(mut self) -> Self {
         let clean = |text: &mut String| text.retain(|c| c != '\0');
-        [&mut self.area, &mut self.state, &mut self.title].into_iter().flatten().for_each(clean);
+        [&mut self.area, &mut self.state, &mut self.r#type, &mut self.title].into_iter().flatten().for_each(clean);
         for column in &mut self.columns {
             if let Value::Text(Some(text)) = column {
                 clean(text);
@@ -176,6 +218,8 @@ pub struct Kind {
     pub key: Option<&'static str>,
     /// [`Noun::SHEET`]
     pub sheet: Option<&'static Sheet>,
+    /// Which making of the index this binary has.
+    pub index_level: i64,
     index: fn(&[u8], Option<&str>) -> Result<Index, prost::DecodeError>,
 }
 
@@ -195,6 +239,7 @@ impl Kind {
             person: N::PERSON,
             key: N::KEY,
             sheet: N::SHEET,
+            index_level: FOUND_LEVEL * 1_000 + N::INDEX_LEVEL,
             index: index::<N>,
         }
     }
@@ -202,6 +247,13 @@ impl Kind {
     /// The index of a payload.
     pub fn index(&self, payload: &[u8], blind: Option<&str>) -> Result<Index, prost::DecodeError> {
         (self.index)(payload, blind)
+    }
+
+    /// The index of a payload with what the record is found by.
+    pub(crate) fn whole_index(&self, payload: &[u8], blind: Option<&str>) -> Result<Index, prost::DecodeError> {
+        let mut index = self.index(payload, blind)?;
+        index.find_by(self.collection);
+        Ok(index)
     }
 }
 

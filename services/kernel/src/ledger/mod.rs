@@ -8,14 +8,15 @@ mod bell;
 mod epoch;
 mod overlay;
 mod read;
+mod reindex;
 mod writer;
 
 use std::{sync::Arc, time::Duration};
 
 pub use bell::MISSED;
 pub use epoch::{declare_epoch, open_epoch};
-pub(crate) use read::{ENTRY_COLUMNS, entry, stored};
 pub use read::{Head, Stored, head, last_written_ms, snapshot};
+pub use reindex::reindex;
 use sha2::{Digest, Sha256};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -34,13 +35,14 @@ use crate::{
 /// The level of the tables this binary writes; a database at another level is read, not written. A migration that makes an
 /// older program's writes wrong begins by raising it (`UPDATE head SET contract = …`): that takes the head row, so no writer is
 /// between its check and its commit.
-pub const CONTRACT_LEVEL: i64 = 1;
+pub const CONTRACT_LEVEL: i64 = 2;
 
 /// The kernel's own tables.
 pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "kernel", version: 1, sql: include_str!("../migrations/1_ledger.sql") },
     Migration { house: "kernel", version: 2, sql: include_str!("../migrations/2_declared.sql") },
     Migration { house: "kernel", version: 3, sql: include_str!("../migrations/3_trace.sql") },
+    Migration { house: "kernel", version: 4, sql: include_str!("../migrations/4_words.sql") },
 ];
 
 /// A record's version, given by its home; compared in this order.

@@ -41,7 +41,8 @@ pub(super) struct Overlay<'a> {
     // What has to be written.
     entries: Vec<Vec<Value>>,
     dirty: BTreeMap<String, (Name, Kind, Option<Index>)>,
-    existed: HashSet<String>,
+    /// What existed before the group, and where.
+    existed: HashMap<String, u64>,
     freed: BTreeSet<String>,
     taken: BTreeSet<String>,
     answered: Vec<Vec<Value>>,
@@ -70,7 +71,7 @@ impl<'a> Overlay<'a> {
             repeated: HashMap::new(),
             entries: vec![],
             dirty: BTreeMap::new(),
-            existed: HashSet::new(),
+            existed: HashMap::new(),
             freed: BTreeSet::new(),
             taken: BTreeSet::new(),
             answered: vec![],
@@ -99,13 +100,13 @@ impl<'a> Overlay<'a> {
         let held = "SELECT name, position, epoch, revision, ended FROM records WHERE name IN ({1})";
         for row in tx.fetch(held, binds![&names]).await? {
             let version = Version { epoch: row.count(2)?, revision: row.count(3)? };
-            overlay.existed.insert(row.text(0)?);
+            overlay.existed.insert(row.text(0)?, row.count(1)?);
             overlay.records.insert(row.text(0)?, Record { position: row.count(1)?, version, ended: row.bool(4)? });
         }
         for row in tx.fetch("SELECT claim, name FROM claims WHERE claim IN ({1})", binds![&keys]).await? {
             overlay.claims.insert(row.text(0)?, row.text(1)?);
         }
-        let existing: Vec<String> = names.into_iter().filter(|n| overlay.existed.contains(n)).collect();
+        let existing: Vec<String> = names.into_iter().filter(|n| overlay.existed.contains_key(n)).collect();
         for row in tx.fetch("SELECT claim, name FROM claims WHERE name IN ({1})", binds![&existing]).await? {
             overlay.claims.insert(row.text(0)?, row.text(1)?);
             overlay.held.entry(row.text(1)?).or_default().insert(row.text(0)?);
@@ -299,22 +300,21 @@ impl<'a> Overlay<'a> {
         }
         let mut statements = vec![Statement::insert(ENTRIES, "", self.entries)];
 
-        let rewritten: Vec<String> = self.dirty.keys().filter(|key| self.existed.contains(*key)).cloned().collect();
+        let rewritten = self.dirty.keys().filter_map(|key| Some((key.clone(), *self.existed.get(key)?)));
+        let (rewritten, replaced): (Vec<String>, Vec<u64>) = rewritten.unzip();
         let mut records = vec![];
         let mut links = vec![];
         let mut tables: BTreeMap<&str, TableRows> = BTreeMap::new();
         for (key, (name, kind, index)) in self.dirty {
             let Record { position, version, ended } = self.records[&key];
             records.push(binds![&key, name.kind(), name.home(), position, version.epoch, version.revision, ended]);
-            let table = tables.entry(kind.table).or_insert_with(|| TableRows { kind, rows: vec![], gone: vec![] });
+            let table = tables.entry(kind.table).or_insert_with(|| TableRows::of(kind));
             let Some(index) = index else {
                 table.gone.push(key);
                 continue;
             };
             links.extend(index.links.iter().map(|link| binds![&link.target, &key, link.field]));
-            let mut row = binds![key, position, index.area, index.state, index.title];
-            row.extend(index.columns);
-            table.rows.push(row);
+            table.put(key, position, index);
         }
         let upsert = "ON CONFLICT (name) DO UPDATE SET position = excluded.position, epoch = excluded.epoch, \
                       revision = excluded.revision, ended = excluded.ended";
@@ -332,6 +332,7 @@ impl<'a> Overlay<'a> {
             Statement::new("DELETE FROM claims WHERE claim IN ({1})", binds![&freed]),
             Statement::insert("claims (claim, name)", newer, taken),
         ]);
+        statements.push(TableRows::forget_words(&replaced));
         statements.extend(tables.into_values().flat_map(TableRows::statements));
         let head = "UPDATE head SET position = $1, digest = $2 WHERE id = 1";
         statements.extend([
@@ -342,22 +343,43 @@ impl<'a> Overlay<'a> {
     }
 }
 
-/// What changes in one house's index table.
-struct TableRows {
+/// What changes in one house's index table, and in the words that its records are found by.
+pub(super) struct TableRows {
     kind: Kind,
     rows: Vec<Vec<Value>>,
+    words: Vec<(u64, String)>,
     gone: Vec<String>,
 }
 
 impl TableRows {
-    fn statements(self) -> [Statement; 2] {
+    pub(super) fn of(kind: Kind) -> Self {
+        Self { kind, rows: vec![], words: vec![], gone: vec![] }
+    }
+
+    pub(super) fn put(&mut self, name: String, position: u64, index: Index) {
+        let Index { area, state, r#type, title, found, words, columns, .. } = index;
+        let mut row = binds![name, position, area, state, r#type, title, found];
+        row.extend(columns);
+        self.rows.push(row);
+        if !words.is_empty() {
+            self.words.push((position, words));
+        }
+    }
+
+    /// The words of versions that are no longer the newest go.
+    pub(super) fn forget_words(positions: &Vec<u64>) -> Statement {
+        Statement::new("DELETE FROM words WHERE rowid IN ({1})", binds![positions])
+    }
+
+    pub(super) fn statements(self) -> [Statement; 3] {
         let Kind { table, columns, .. } = self.kind;
         let columns: Vec<&str> =
-            ["name", "position", "area", "state", "title"].iter().chain(columns).copied().collect();
+            ["name", "position", "area", "state", "type", "title", "found"].iter().chain(columns).copied().collect();
         let sets: Vec<String> = columns[1..].iter().map(|c| format!("{c} = excluded.{c}")).collect();
         let upsert = format!("ON CONFLICT (name) DO UPDATE SET {}", sets.join(", "));
         [
             Statement::insert(format!("{table} ({})", columns.join(", ")), upsert, self.rows),
+            Statement::words(self.words),
             Statement::new(format!("DELETE FROM {table} WHERE name IN ({{1}})"), binds![&self.gone]),
         ]
     }

@@ -103,13 +103,11 @@ macro_rules! entry {
          e.actor, e.written_at, e.trace"
     };
 }
-pub(crate) use entry;
-
 /// How many columns `entry!()` has; what else a statement asks for comes after them.
-pub(crate) const ENTRY_COLUMNS: usize = 13;
+const ENTRY_COLUMNS: usize = 13;
 
 /// Reads a row of `entry!()`.
-pub(crate) fn stored(row: &Row) -> Result<Stored> {
+fn stored(row: &Row) -> Result<Stored> {
     let name = row.text(1)?.parse().map_err(|_| Error::broken("the ledger holds a name that is none"))?;
     let content = match (row.maybe_int(4)?, row.maybe_text(5)?) {
         (Some(reason), on) => {

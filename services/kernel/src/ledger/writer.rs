@@ -40,7 +40,7 @@ pub(crate) fn prepare(kinds: &Kinds, command: Command) -> Result<Prepared> {
             Content::End(_) => Ok(Some((*kind, Index::default()))),
             Content::Put { payload, sealed } => {
                 let blind = sealed.as_deref().and_then(person::blind_of);
-                let index = kind.index(payload, blind.as_deref());
+                let index = kind.whole_index(payload, blind.as_deref());
                 Ok(Some((*kind, index.map_err(|_| Error::broken("a record's payload cannot be read"))?)))
             }
         }

@@ -103,6 +103,7 @@ impl Migrate {
         let steps = node::pending(&levels);
         if !self.check {
             db.migrate(&node::migrations()).await?;
+            node::reindex(&db).await?;
         }
         db.close().await;
         if self.json {

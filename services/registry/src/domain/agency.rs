@@ -42,7 +42,7 @@ static FIELDS: [F; 10] = [
     F::texts("fields", "业务领域", |agency| &mut agency.fields)
         .or(&["服务领域", "业务范围"])
         .example("儿童福利；老年服务"),
-    F::texts("aliases", "别名", |agency| &mut agency.aliases).or(&["曾用名", "简称", "机构别名"]),
+    F::texts("aliases", "别名", |agency| &mut agency.aliases).or(&["别名/曾用名", "曾用名", "简称", "机构别名"]),
     F::code("predecessor", "转出记录", |agency| &mut agency.predecessor, predecessor::<Agencies>)
         .or(&["原记录", "前身记录"]),
     F::day("arrived_on", "转入日期", |agency| &mut agency.arrived_on, Days::Past).or(&["迁入日期"]),
@@ -87,6 +87,9 @@ impl Noun for Agencies {
     fn index(agency: &Agency, _blind: Option<&str>) -> Index {
         let state = if agency.closed_on.is_some() { "CLOSED" } else { "OPEN" };
         Index::new(&agency.division, state, &agency.display_name)
+            .of_type(agency.r#type().as_str_name(), "AGENCY_TYPE_")
+            .also(&agency.aliases)
+            .code(&agency.uscc)
             .claim("uscc", &[agency.uscc.as_deref()])
             .mention("predecessor", &agency.predecessor)
     }

@@ -2,10 +2,13 @@
 //! three years at a time (社会工作者职业水平证书登记办法).
 
 use qianshou_kernel::{
+    clock::{format_day, parse_day},
     kind::{Check, Days, Field, Index, Noun, Parts, Referred, columns},
     sheet::{Choice, Column, Sheet},
 };
 use qianshou_proto::registry::v1::{Certificate, CertificateLevel, Registration, Worker};
+
+use time::Duration;
 
 use super::referred_to;
 
@@ -56,6 +59,24 @@ static FIELDS: [F; 7] = [
 ];
 static SHEET: Sheet = Sheet::new("社会工作者职业水平证书", &columns(&FIELDS));
 
+/// How a certificate stands, and from which days it has to be registered (again) and is not any more. Whoever has passed registers
+/// within a year, and again before three years are over; that it is due is told in the last three months.
+///
+/// Source: 社会工作者职业水平证书登记办法.
+fn standing(certificate: &Certificate) -> (&'static str, Option<String>, Option<String>) {
+    const MONTHS_3: Duration = Duration::days(90);
+    let day = |text: &Option<String>| text.as_deref().and_then(parse_day);
+    if certificate.revoked_on.is_some() {
+        return ("REVOKED", None, None);
+    }
+    let Some(until) = day(&certificate.registered_until) else {
+        let due = day(&certificate.issued_on).and_then(|issued| issued.checked_add(Duration::days(365)));
+        return ("ISSUED", due.map(format_day), None);
+    };
+    let state = if certificate.registrations.len() > 1 { "RE_REGISTERED" } else { "REGISTERED" };
+    (state, until.checked_sub(MONTHS_3).map(format_day), until.next_day().map(format_day))
+}
+
 /// The noun.
 pub struct Certificates;
 
@@ -64,6 +85,8 @@ impl Noun for Certificates {
 
     const COLLECTION: &'static str = "certificates";
     const TABLE: &'static str = "registry_certificates";
+    const COLUMNS: &'static [&'static str] = &["due_on", "lapses_on"];
+    const PHASES: &'static [(&'static str, &'static str)] = &[("DUE", "due_on"), ("LAPSED", "lapses_on")];
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
 
@@ -85,8 +108,11 @@ impl Noun for Certificates {
 
     fn index(certificate: &Certificate, _blind: Option<&str>) -> Index {
         let level = certificate.level.map(|level| level.to_string());
-        let state = if certificate.revoked_on.is_some() { "REVOKED" } else { "ISSUED" };
+        let (state, due_on, lapses_on) = standing(certificate);
         Index::new(&certificate.division, state, &certificate.number)
+            .column(due_on)
+            .column(lapses_on)
+            .of_type(certificate.level().as_str_name(), "CERTIFICATE_LEVEL_")
             .claim("number", &[level.as_deref(), certificate.number.as_deref()])
             .link("worker", &certificate.worker)
     }

@@ -87,6 +87,7 @@ impl Noun for Changes {
         let first = change.from.first().or(change.to.first());
         let state = change.kind().as_str_name().trim_start_matches("CHANGE_KIND_");
         Index::new(&first.cloned(), state, &change.document)
+            .of_type(change.kind().as_str_name(), "CHANGE_KIND_")
             .column(change.effective_on.clone())
             .claim("effective_on", &[change.effective_on.as_deref(), first.map(String::as_str)])
     }

@@ -100,6 +100,7 @@ impl Noun for Divisions {
     fn index(division: &Division, _blind: Option<&str>) -> Index {
         let state = if division.valid_to.is_some() { "GONE" } else { "VALID" };
         Index::new(&division.code, state, &division.display_name)
+            .code(&division.code)
             .column(division.valid_from.clone())
             .column(division.valid_to.clone())
             // Without a first day it holds since before the list begins.

@@ -90,7 +90,9 @@ impl Noun for Documents {
     fn index(document: &Document, _blind: Option<&str>) -> Index {
         let state = document.status().as_str_name().trim_start_matches("DOCUMENT_STATUS_");
         let Document { title, number, issued_on, .. } = document;
-        let index = Index::new(&document.division, state, title);
+        let index = Index::new(&document.division, state, title)
+            .of_type(document.kind().as_str_name(), "DOCUMENT_KIND_")
+            .also(number);
         match number {
             Some(_) => index.claim("number", &[number.as_deref(), document.issuers.first().map(String::as_str)]),
             None => index.claim("title", &[title.as_deref(), issued_on.as_deref()]),

@@ -86,6 +86,7 @@ impl Noun for Recognitions {
         let (field, subject) = subject.map_or(("station", None), |(field, name)| (field, Some(name)));
         let key = [subject, kind.as_deref(), recognised_on.as_deref(), or_none(level), or_none(batch)];
         Index::new(&recognition.division, state, &None)
+            .of_type(recognition.kind().as_str_name(), "RECOGNITION_KIND_")
             .claim(field, &key)
             .link("station", station)
             .link("agency", agency)

@@ -38,7 +38,7 @@ pub(super) static SIX_HAVES: [Choice; 6] = [
 ];
 
 type F = Field<Station>;
-static FIELDS: [F; 17] = [
+static FIELDS: [F; 18] = [
     F::text("name", "站点名称", |station| &mut station.display_name)
         .or(&["社工站名称", "名称", "站点"])
         .fills("display_name")
@@ -88,6 +88,7 @@ static FIELDS: [F; 17] = [
         "建设日期",
         "开建日期",
     ]),
+    F::texts("aliases", "别名", |station| &mut station.aliases).or(&["别名/曾用名", "曾用名", "简称", "站点别名"]),
 ];
 static SHEET: Sheet = Sheet::new("社工站", &columns(&FIELDS));
 
@@ -124,6 +125,9 @@ impl Noun for Stations {
         let mut key = vec![station.display_name.as_deref(), kind.as_deref(), station.division.as_deref()];
         key.extend(station.r#ref.as_deref().map(Some));
         Index::new(&station.division, state, &station.display_name)
+            .of_type(station.r#type().as_str_name(), "STATION_TYPE_")
+            .also(&station.aliases)
+            .code(&station.r#ref)
             .claim("display_name", &key)
             .link("operator", &station.operator)
             .link("parent", &station.parent)

@@ -57,6 +57,7 @@ impl Noun for Tags {
         let mut key = vec![division.as_deref(), label.as_deref(), since.as_deref()];
         key.extend(text.as_deref().map(Some));
         Index::new(division, super::validity(until), text)
+            .of_type(tag.label().as_str_name(), "TAG_LABEL_")
             .column(since.clone())
             .column(until.clone())
             .claim("division", &key)

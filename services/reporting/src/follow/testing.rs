@@ -58,7 +58,7 @@ nouns! {
 const INDEX: Migration = Migration {
     house: "test",
     version: 1,
-    sql: "CREATE TABLE reporting_test_index (name TEXT PRIMARY KEY, position BIGINT NOT NULL, area TEXT, state TEXT, title TEXT)",
+    sql: "CREATE TABLE reporting_test_index (name TEXT PRIMARY KEY, position BIGINT NOT NULL, area TEXT, state TEXT, type TEXT, title TEXT, found TEXT)",
 };
 
 /// 2023-06-30 08:00 in China.

@@ -1,0 +1,89 @@
+//! Indexing again what is saved already, where this binary makes another index of a kind than the one that did it before: a new
+//! column, another word. In batches under the head row's lock, so that writers go on between them; the cursor is in each
+//! batch's commit, so that whoever comes next goes on there.
+//!
+//! Never touches entries, claims or links: what is unique and what is referred to does not change by being looked at again.
+
+use std::collections::BTreeMap;
+
+use super::overlay::TableRows;
+use crate::{
+    binds,
+    db::{Db, Statement, Tx},
+    error::{Error, Result},
+    kind::{Kind, Kinds},
+};
+
+/// Records in one commit at most.
+const BATCH: u32 = 2_000;
+/// What the cursor's name begins with; what is indexed comes after it, for a binary with other kinds begins anew.
+const CURSOR: &str = "index";
+
+/// Brings the index of every kind to this binary's level; answers how many records were indexed again. `progress` hears how
+/// many so far.
+pub async fn reindex(db: &Db, kinds: &Kinds, mut progress: impl FnMut(u64)) -> Result<u64> {
+    let stale = stale(db, kinds).await?;
+    if stale.is_empty() || db.fetch_one("SELECT id FROM head", vec![]).await?.is_none() {
+        return Ok(0);
+    }
+    let of = stale.iter().map(|kind| format!("{}:{}", kind.collection, kind.index_level));
+    let cursor = format!("{CURSOR} {}", of.collect::<Vec<_>>().join(" "));
+    let mut done = 0;
+    loop {
+        let mut tx = super::begin(db).await?;
+        let count = batch(&mut tx, &stale, &cursor).await?;
+        tx.commit().await?;
+        done += count.unwrap_or(0);
+        match count {
+            Some(_) => progress(done),
+            None => return Ok(done),
+        }
+    }
+}
+
+/// The kinds whose index was made by another level.
+async fn stale<'a>(db: &Db, kinds: &'a Kinds) -> Result<Vec<&'a Kind>> {
+    let rows = db.fetch("SELECT kind, level FROM indexed", vec![]).await?;
+    let made: BTreeMap<String, i64> = rows.iter().map(|row| Ok((row.text(0)?, row.int(1)?))).collect::<Result<_>>()?;
+    Ok(kinds.iter().filter(|kind| made.get(kind.collection) != Some(&kind.index_level)).collect())
+}
+
+/// Indexes the next records; `None`: there were none, and the kinds are at their level.
+async fn batch(tx: &mut Tx, stale: &[&Kind], cursor: &str) -> Result<Option<u64>> {
+    const NEXT: &str = "SELECT r.name, r.position, r.kind, e.payload FROM records r JOIN entries e ON e.position = r.position \
+                        WHERE r.position > $1 AND r.ended = FALSE AND r.kind IN ({3}) ORDER BY r.position LIMIT $2";
+    // Whoever writes takes the head row first: until the commit, what is read here is the newest.
+    tx.fetch("UPDATE head SET position = position WHERE id = 1 RETURNING position", vec![]).await?;
+    let row = tx.fetch("SELECT position FROM cursors WHERE name = $1", binds![cursor]).await?;
+    let from = row.first().map_or(Ok(0), |row| row.count(0))?;
+    let collections: Vec<&str> = stale.iter().map(|kind| kind.collection).collect();
+    let rows = tx.fetch(NEXT, binds![from, BATCH, &collections[..]]).await?;
+
+    let mut tables: BTreeMap<&str, TableRows> = BTreeMap::new();
+    let mut positions = vec![];
+    for row in &rows {
+        let (name, position, collection) = (row.text(0)?, row.count(1)?, row.text(2)?);
+        let kind = stale.iter().find(|kind| kind.collection == collection);
+        let kind = **kind.ok_or_else(|| Error::broken("a record of another kind"))?;
+        let index = kind.whole_index(&row.bytes(3)?, None);
+        let index = index.map_err(|_| Error::broken(format!("{name} cannot be read")))?;
+        positions.push(position);
+        tables.entry(kind.table).or_insert_with(|| TableRows::of(kind)).put(name, position, index);
+    }
+    let Some(last) = positions.last().copied() else {
+        let level = |kind: &&Kind| binds![kind.collection, kind.index_level];
+        let newer = "ON CONFLICT (kind) DO UPDATE SET level = excluded.level";
+        tx.run_all(vec![
+            Statement::insert("indexed (kind, level)", newer, stale.iter().map(level).collect()),
+            Statement::new("DELETE FROM cursors WHERE name = $1", binds![cursor]),
+        ])
+        .await?;
+        return Ok(None);
+    };
+    let mut statements = vec![TableRows::forget_words(&positions)];
+    statements.extend(tables.into_values().flat_map(TableRows::statements));
+    let moved = "ON CONFLICT (name) DO UPDATE SET position = excluded.position";
+    statements.push(Statement::insert("cursors (name, position)", moved, vec![binds![cursor, last]]));
+    tx.run_all(statements).await?;
+    Ok(Some(positions.len() as u64))
+}
