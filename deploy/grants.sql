@@ -31,7 +31,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
     registry_divisions, registry_agencies, registry_stations, registry_workers, registry_certificates,
     registry_posts, registry_employments, registry_systems, registry_incubations, registry_templates,
     registry_assessments, registry_recognitions, registry_documents, registry_tags, registry_changes, registry_moves,
-    registry_merges
+    registry_merges, registry_tasks, registry_campaigns, registry_figures, registry_categories
     TO qianshou_registry, qianshou_exchange;
 
 -- The registry: first answers to request ids, forgotten after [ledger] request_keep_days.

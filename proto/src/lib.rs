@@ -89,5 +89,5 @@ macro_rules! resources {
     )+)+};
 }
 resources! {
-    registry: Division Change Agency Station Worker Certificate Post Employment System Incubation Template Assessment Recognition Document Move Merge Tag;
+    registry: Division Change Agency Station Worker Certificate Post Employment System Incubation Template Assessment Recognition Document Move Merge Task Campaign Figure Category Tag;
 }

@@ -36,6 +36,10 @@ Recognition | Recognitions | 64 | L3 | whom it recognises, kind, recognised_on, 
 Document    | Documents    | 64 | L1 | number and first issuer, or title and `issued_on` |       | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY | a DocumentStatus without its prefix, e.g. `IN_FORCE` | status,repealed_on
 Move        | Moves        | 35 | L2 | the record that moves           | the same record | IN_FUTURE REFERENCE_NOT_FOUND | `OFFERED` or `DONE` | on,reason
 Merge       | Merges       | 64 | L2 | the duplicate                   | the same duplicate | REFERENCE_NOT_FOUND | `STANDING` | reason
+Task        | Tasks        | 64 | L1 | title, division and `issued_on` | title, division and `issued_on`; or a duty | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY | `OPEN` or `DONE`; on the day `at`, absent today: `OVERDUE` from the day after it was due | done_on
+Campaign    | Campaigns    | 64 | L1 | title and `starts_on`           | title and `starts_on`; or a measure's code | NOT_IN_LIST OUT_OF_ORDER TOO_MANY | `STANDING`; on the day `at`, absent today: `OVER` from the day after its last | ends_on
+Figure      | Figures      | 64 | L1 | campaign, measure, division and day | the same figure | NOT_IN_LIST IN_FUTURE | `REPORTED` | value
+Category | Categories | 64 | L1 | code and division               |                         | NOT_IN_LIST OUT_OF_ORDER TOO_MANY | `VALID` or `GONE` | valid_to
 Tag         | Tags         | 64 | L1 | division, label and since       |                         | NOT_IN_LIST OUT_OF_ORDER | `VALID` or `GONE` | until
 ",
 }];

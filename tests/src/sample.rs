@@ -5,10 +5,11 @@ use std::ops::Range;
 use qianshou_proto::{
     common::v1::PutOutcome,
     registry::v1::{
-        Agency, AgencyType, Assessment, AssessmentResult, Assignment, Certificate, CertificateLevel, Criterion,
-        Division, Document, DocumentKind, DocumentStatus, Employment, Incubation, IncubationStage, IncubationStageKind,
-        Merge, Move, Post, Recognition, RecognitionKind, Sector, SixHave, Station, StationOrigin, StationStatus,
-        StationType, System, Tag, TagLabel, Template, Worker,
+        Agency, AgencyType, Assessment, AssessmentResult, Assignment, Campaign, CampaignMeasure, Category, Certificate,
+        CertificateLevel, Criterion, Division, Document, DocumentKind, DocumentStatus, Duty, DutyRole, Employment,
+        Figure, Incubation, IncubationStage, IncubationStageKind, Merge, Move, Post, Recognition, RecognitionKind,
+        Sector, SixHave, Station, StationOrigin, StationStatus, StationType, System, Tag, TagLabel, Task, Template,
+        Worker,
     },
 };
 use qianshou_registry::domain::identifier::{citizen_with_check, uscc_with_check};
@@ -280,6 +281,65 @@ pub fn moving(agency: &str) -> Move {
 pub fn merge(duplicate: &str, survivor: &str) -> Merge {
     let (agency, surviving_agency) = (text(duplicate), text(survivor));
     Merge { agency, surviving_agency, ..Merge::default() }
+}
+
+/// A task of a city, told apart by its number.
+#[must_use]
+pub fn task(n: u32) -> Task {
+    let duty =
+        |role: DutyRole, division: &str| Duty { role: Some(role.into()), division: text(division), ..Duty::default() };
+    Task {
+        title: Some(format!("社工站全覆盖{n}")),
+        division: text("6401"),
+        issued_on: text("2021-03-01"),
+        due_on: text("2021-12-31"),
+        duties: vec![
+            duty(DutyRole::Plan, "6401"),
+            duty(DutyRole::Supervise, "640104"),
+            duty(DutyRole::Implement, TOWNSHIP),
+        ],
+        ..Task::default()
+    }
+}
+
+/// A campaign with two measures.
+#[must_use]
+pub fn campaign(n: u32) -> Campaign {
+    let measure =
+        |code: &str, title: &str| CampaignMeasure { code: text(code), title: text(title), unit: text("人次") };
+    Campaign {
+        title: Some(format!("汛期应急服务{n}")),
+        division: text("64"),
+        starts_on: text("2023-07-01"),
+        emergency: Some(true),
+        measures: vec![measure("VISITS", "入户探访"), measure("HOTLINE", "热线服务")],
+        ..Campaign::default()
+    }
+}
+
+/// What was counted for the first campaign, told apart by its day.
+#[must_use]
+pub fn figure(n: u32) -> Figure {
+    Figure {
+        campaign: campaign(1).title,
+        measure: text("VISITS"),
+        division: text("640104"),
+        on: Some(day(n)),
+        value: Some(n),
+        ..Figure::default()
+    }
+}
+
+/// A group of clients.
+#[must_use]
+pub fn category(n: u32) -> Category {
+    Category {
+        code: Some(format!("GROUP_{n}")),
+        title: Some(format!("服务对象{n}")),
+        division: text("64"),
+        valid_from: text("2021-01-01"),
+        ..Category::default()
+    }
 }
 
 /// A key county, told apart by its first day.

@@ -145,5 +145,9 @@ nouns! {
     Document document Documents documents;
     Move r#move Moves moves;
     Merge merge Merges merges;
+    Task task Tasks tasks;
+    Campaign campaign Campaigns campaigns;
+    Figure figure Figures figures;
+    Category category Categories categories;
     Tag tag Tags tags;
 }

@@ -5,17 +5,18 @@ use qianshou_kernel::{error::Reason, kind::ListQuery};
 use qianshou_proto::{
     common::v1::PutState,
     registry::v1::{
-        Agency, Assessment, AssessmentResult, Certificate, Criterion, Document, DocumentStatus, Employment, Incubation,
-        IncubationStage, IncubationStageKind, Merge, Move, Post, Recognition, RecognitionKind, Registration, Station,
-        StationType, System, Tag, TagLabel, Template, Worker,
+        Agency, Assessment, AssessmentResult, Campaign, Category, Certificate, Criterion, Document, DocumentStatus,
+        Employment, Escalation, Figure, Incubation, IncubationStage, IncubationStageKind, Merge, Move, Post,
+        Recognition, RecognitionKind, Registration, Station, StationType, System, Tag, TagLabel, Task, Template,
+        Worker,
     },
 };
 use qianshou_tests::{
     Caller, Node, World,
     refusal::refused,
     sample::{
-        self, TOWNSHIP, agency, assessment, certificate, citizen, document, employment, incubation, merge, moving,
-        post, recognition, station, system, tag, template, uscc, worker,
+        self, TOWNSHIP, agency, assessment, campaign, category, certificate, citizen, document, employment, figure,
+        incubation, merge, moving, post, recognition, station, system, tag, task, template, uscc, worker,
     },
     stories,
     verbs::Noun,
@@ -33,6 +34,7 @@ stories! {
     what_follows_is_filled_in
     what_others_are_called_by_leads_to_them
     a_station_has_its_place_in_the_tree
+    what_is_not_done_in_time_is_overdue
     what_holds_on_a_day_is_listed
     a_certificate_is_registered_due_and_lapses
     what_is_for_the_nation_is_the_nations
@@ -84,6 +86,9 @@ async fn what_is_said_of_others_lives_from_create_to_delete(world: World) {
     lives(&node, recognised, |recognition| recognition.withdrawn_on = text("2024-01-01"), "withdrawn_on").await;
     lives(&node, document(1), |document| document.url = text("https://www.example.org/1"), "url").await;
     lives(&node, tag(1), |tag| tag.until = text("2025-01-01"), "until").await;
+    lives(&node, task(1), |task| task.done_on = text("2021-11-30"), "done_on").await;
+    lives(&node, campaign(1), |campaign| campaign.ends_on = text("2023-09-30"), "ends_on").await;
+    lives(&node, category(1), |category| category.includes = vec!["GROUP_2".to_owned()], "includes").await;
     lives(&node, moving(&ground.agency), |moving| moving.reason = text("改派"), "reason").await;
     let other = node.admin.create(agency(2)).await.unwrap().noun.name.unwrap();
     lives(&node, merge(&ground.agency, &other), |merge| merge.reason = text("来函说明"), "reason").await;
@@ -101,6 +106,12 @@ async fn what_is_said_twice_changes_nothing(world: World) {
     let numbered = |post: Post, number: &str| Post { r#ref: text(number), ..post };
     let at = |employment: Employment| Employment { station: Some(station.clone()), ..employment };
     let of = |subject: Recognition| Recognition { station: None, ..subject };
+    let of_measure = |code: &str| Figure { measure: text(code), ..figure(1) };
+    twice(&node, vec![task(1), task(2), Task { issued_on: text("2021-04-01"), ..task(1) }]).await;
+    twice(&node, vec![campaign(1), campaign(2), Campaign { starts_on: text("2022-07-01"), ..campaign(1) }]).await;
+    twice(&node, vec![figure(1), figure(2), of_measure("HOTLINE"), Figure { division: text("640105"), ..figure(1) }])
+        .await;
+    twice(&node, vec![category(1), category(2), Category { division: text("6401"), ..category(1) }]).await;
     let settlement = |name: &str| Tag { label: Some(TagLabel::Relocation.into()), text: text(name), ..tag(1) };
     twice(&node, vec![post(1), post(2), numbered(post(1), "甲"), Post { employer: Some(agency.clone()), ..post(1) }])
         .await;
@@ -155,6 +166,55 @@ async fn what_is_said_wrongly_is_refused(world: World) {
     let third = admin.create(sample::agency(3)).await.unwrap().noun.name.unwrap();
     admin.create(moving(&agency)).await.unwrap();
     admin.create(merge(&agency, &other)).await.unwrap();
+
+    admin.create(task(1)).await.unwrap();
+    admin.create(campaign(1)).await.unwrap();
+    admin.create(figure(1)).await.unwrap();
+    admin.create(category(1)).await.unwrap();
+    let tasks: [Fault<Task>; 13] = [
+        (|t| t.title = None, Reason::Required, "title"),
+        (|t| t.division = text("649999"), Reason::NotInList, "division"),
+        (|t| t.issued_on = text("2024-06-02"), Reason::InFuture, "issued_on"),
+        (|t| t.due_on = text("2021-02-28"), Reason::OutOfOrder, "due_on"),
+        (|t| t.done_on = text("2021-02-28"), Reason::OutOfOrder, "done_on"),
+        (|t| t.duties[0].role = None, Reason::Required, "duties[0].role"),
+        (|t| t.duties[1].division = text("x"), Reason::Malformed, "duties[1].division"),
+        (|t| t.duties[1] = t.duties[0].clone(), Reason::Duplicate, "duties[1].division"),
+        (|t| t.duties[2].due_on = text("2021-01-01"), Reason::OutOfOrder, "duties[2].due_on"),
+        (|t| t.escalations = vec![up("6401", "640104", "2022-01-05")], Reason::OutOfOrder, "escalations[0].to"),
+        (|t| t.escalations = vec![up("640104", "6401", "2021-01-05")], Reason::OutOfOrder, "escalations[0].on"),
+        (|t| t.escalations = vec![Escalation::default(); 201], Reason::TooMany, "escalations"),
+        (|t| *t = task(1), Reason::Duplicate, "title"),
+    ];
+    let campaigns: [Fault<Campaign>; 7] = [
+        (|c| c.title = None, Reason::Required, "title"),
+        (|c| c.starts_on = text("2023-02-30"), Reason::Malformed, "starts_on"),
+        (|c| c.ends_on = text("2023-06-30"), Reason::OutOfOrder, "ends_on"),
+        (|c| c.measures = vec![], Reason::Required, "measures"),
+        (|c| c.measures[1].code = text("入户"), Reason::Malformed, "measures[1].code"),
+        (|c| c.measures[1].code = text("visits"), Reason::Duplicate, "measures[1].code"),
+        (|c| *c = campaign(1), Reason::Duplicate, "title"),
+    ];
+    let figures: [Fault<Figure>; 6] = [
+        (|f| f.campaign = None, Reason::Required, "campaign"),
+        (|f| f.measure = text("a b"), Reason::Malformed, "measure"),
+        (|f| f.value = None, Reason::Required, "value"),
+        (|f| f.on = text("2024-06-02"), Reason::InFuture, "on"),
+        (|f| f.division = text("649999"), Reason::NotInList, "division"),
+        (|f| *f = figure(1), Reason::Duplicate, "campaign"),
+    ];
+    let categories: [Fault<Category>; 6] = [
+        (|c| c.code = None, Reason::Required, "code"),
+        (|c| c.code = text("老年"), Reason::Malformed, "code"),
+        (|c| c.title = None, Reason::Required, "title"),
+        (|c| c.includes = vec!["group_2".into()], Reason::Malformed, "includes"),
+        (|c| c.valid_to = text("2020-12-31"), Reason::OutOfOrder, "valid_to"),
+        (|c| *c = category(1), Reason::Duplicate, "code"),
+    ];
+    refuse_all(admin, &task(2), &tasks).await;
+    refuse_all(admin, &campaign(2), &campaigns).await;
+    refuse_all(admin, &figure(2), &figures).await;
+    refuse_all(admin, &category(2), &categories).await;
 
     let moves: [Fault<Move>; 9] = [
         (|m| m.agency = None, Reason::Required, "agency"),
@@ -431,6 +491,44 @@ async fn a_station_has_its_place_in_the_tree(world: World) {
     refused(admin.delete::<Station>(centre.name()).await, Reason::StillReferenced, "name");
     let renamed = Agency { aliases: vec!["塞上社工".into(), " ".into(), "塞上社工".into()], ..agency(1) };
     assert_eq!(admin.create(renamed).await.unwrap().noun.aliases, ["塞上社工"], "each once");
+}
+
+fn up(from: &str, to: &str, on: &str) -> Escalation {
+    Escalation { from: text(from), to: text(to), on: text(on), reason: None }
+}
+
+async fn what_is_not_done_in_time_is_overdue(world: World) {
+    let node = world.node("64").await;
+    let admin = &node.admin;
+    let late = Task { due_on: text("2024-06-30"), escalations: vec![up(TOWNSHIP, "640104", "2024-05-01")], ..task(1) };
+    admin.put(vec![late, Task { done_on: text("2021-11-30"), ..task(2) }]).await.unwrap();
+    let over = Campaign { ends_on: text("2024-05-31"), ..campaign(1) };
+    admin.put(vec![over, campaign(2)]).await.unwrap();
+    let on = |state: &str, at: &str| ListQuery { state: text(state), at: text(at), ..ListQuery::default() };
+    for (at, [open, overdue, done]) in [("2024-06-30", [1, 0, 1]), ("2024-07-01", [0, 1, 1])] {
+        for (state, found) in [("OPEN", open), ("OVERDUE", overdue), ("DONE", done)] {
+            assert_eq!(admin.list_all::<Task>(on(state, at)).await.len(), found, "{state} {at}");
+        }
+    }
+    for (at, standing, over) in [("2024-05-31", 2, 0), ("2024-06-01", 1, 1)] {
+        let count = async |state: &str| admin.list_all::<Campaign>(on(state, at)).await.len();
+        assert_eq!((count("STANDING").await, count("OVER").await), (standing, over), "{at}");
+    }
+    // What a campaign counts is counted: from zero up, by its measures, at every level.
+    let more = Figure { measure: text("HOTLINE"), on: text("2023-08-01"), ..figure(5) };
+    let there = Figure { division: text("640202"), on: text("2023-07-15"), ..figure(7) };
+    admin
+        .put(vec![
+            Figure { on: text("2023-07-01"), ..figure(0) },
+            Figure { on: text("2023-07-02"), ..figure(3) },
+            more,
+            there,
+        ])
+        .await
+        .unwrap();
+    let told = ["campaign_figure", "campaign_figure[measure=VISITS]", "campaign_figure[measure=HOTLINE]"];
+    assert_eq!(crate::reporting::figures(admin, "64", "2023-12-31", &told).await, ["15", "10", "5"]);
+    assert_eq!(crate::reporting::figures(admin, "640104", "2023-07-31", &told[..1]).await, ["3"]);
 }
 
 async fn what_holds_on_a_day_is_listed(world: World) {

@@ -11,16 +11,17 @@ use qianshou_kernel::identity::Role;
 use qianshou_proto::{
     common::v1::{PutOutcome, PutState},
     registry::v1::{
-        Agency, Assessment, AssessmentResult, Certificate, Criterion, Document, Employment, Incubation, Merge, Move,
-        Post, Recognition, Registration, SixHave, Station, StationType, Tag, TagLabel, Template, Worker,
+        Agency, Assessment, AssessmentResult, Campaign, Category, Certificate, Criterion, Document, Employment,
+        Escalation, Figure, Incubation, Merge, Move, Post, Recognition, Registration, SixHave, Station, StationType,
+        Tag, TagLabel, Task, Template, Worker,
     },
 };
 use qianshou_registry::domain::KINDS;
 use qianshou_tests::{
     Caller, World,
     sample::{
-        TOWNSHIP, agency, assessment, certificate, document, employment, incubation, moving, post, recognition,
-        station, system, tag, template, worker,
+        TOWNSHIP, agency, assessment, campaign, category, certificate, document, employment, figure, incubation,
+        moving, post, recognition, station, system, tag, task, template, worker,
     },
     stories,
     verbs::Noun,
@@ -201,6 +202,25 @@ async fn fill_what_is_said(by: &Caller, chance: &mut Chance, [agencies, stations
         ..tag(n)
     });
     put(by, tags.collect::<Vec<_>>()).await;
+    let tasks = (0..RECORDS).map(|n| Task {
+        done_on: (n % 3 == 0).then(|| "2021-11-30".to_owned()),
+        escalations: (0..n % 3).map(|i| escalation(&chance.text(), i)).collect(),
+        ..task(n)
+    });
+    put(by, tasks.collect::<Vec<_>>()).await;
+    let campaigns = (0..RECORDS).map(|n| Campaign {
+        title: Some(format!("{}{n}", chance.text())),
+        emergency: [None, Some(true), Some(false)][n as usize % 3],
+        ..campaign(n)
+    });
+    put(by, campaigns.collect::<Vec<_>>()).await;
+    put(by, (0..RECORDS).map(|n| Figure { campaign: Some(chance.text()), ..figure(n) }).collect::<Vec<_>>()).await;
+    let categories = (0..RECORDS).map(|n| Category {
+        includes: (0..n % 3).map(|i| format!("G{i}")).collect(),
+        title: Some(chance.text()),
+        ..category(n)
+    });
+    put(by, categories.collect::<Vec<_>>()).await;
     let moves = (0..RECORDS).map(|n| Move {
         agency: (n % 2 == 0).then(|| of(&agencies, n)),
         worker: (n % 2 == 1).then(|| of(&workers, n)),
@@ -220,6 +240,11 @@ async fn fill_what_is_said(by: &Caller, chance: &mut Chance, [agencies, stations
         }
     });
     put(by, merges.collect::<Vec<_>>()).await;
+}
+
+fn escalation(reason: &str, n: u32) -> Escalation {
+    let text = |text: &str| Some(text.to_owned());
+    Escalation { from: text("640104"), to: text("6401"), on: Some(format!("2022-01-0{}", n + 1)), reason: text(reason) }
 }
 
 async fn an_export_comes_back_as_it_went(world: World) {

@@ -2,12 +2,15 @@
 
 pub mod agency;
 pub mod assessment;
+pub mod campaign;
+pub mod category;
 pub mod certificate;
 pub mod change;
 pub mod division;
 pub mod document;
 pub mod duplicate;
 pub mod employment;
+pub mod figure;
 pub mod history;
 pub mod identifier;
 pub mod incubation;
@@ -18,24 +21,27 @@ pub mod recognition;
 pub mod station;
 pub mod system;
 pub mod tag;
+pub mod task;
 pub mod template;
 pub mod worker;
 
 use std::collections::BTreeMap;
 
 pub use self::{
-    agency::Agencies, assessment::Assessments, certificate::Certificates, change::Changes, division::Divisions,
-    document::Documents, employment::Employments, incubation::Incubations, merge::Merges, moving::Moves, post::Posts,
-    recognition::Recognitions, station::Stations, system::Systems, tag::Tags, template::Templates, worker::Workers,
+    agency::Agencies, assessment::Assessments, campaign::Campaigns, category::Categories, certificate::Certificates,
+    change::Changes, division::Divisions, document::Documents, employment::Employments, figure::Figures,
+    incubation::Incubations, merge::Merges, moving::Moves, post::Posts, recognition::Recognitions, station::Stations,
+    system::Systems, tag::Tags, task::Tasks, template::Templates, worker::Workers,
 };
 use prost::Message;
 use qianshou_kernel::{
     error::Reason,
     kind::{Check, Field, Kind, Referred},
 };
+use time::Date;
 
 /// Every kind of this house; one that refers to others stands behind them.
-pub const KINDS: [Kind; 17] = [
+pub const KINDS: [Kind; 21] = [
     Kind::of::<Divisions>(),
     Kind::of::<Changes>(),
     Kind::of::<Agencies>(),
@@ -52,6 +58,10 @@ pub const KINDS: [Kind; 17] = [
     Kind::of::<Documents>(),
     Kind::of::<Moves>(),
     Kind::of::<Merges>(),
+    Kind::of::<Tasks>(),
+    Kind::of::<Campaigns>(),
+    Kind::of::<Figures>(),
+    Kind::of::<Categories>(),
     Kind::of::<Tags>(),
 ];
 
@@ -93,6 +103,13 @@ fn one_of<const N: usize>(check: &mut Check, fields: [(&str, &Option<String>); N
 /// A record that another refers to, if it is here.
 fn referred_to<R: Message + Default>(name: &Option<String>, referred: &Referred<'_>) -> Option<R> {
     R::decode(referred(name.as_deref()?)?).ok()
+}
+
+/// A code that people make: letters, digits, `_` and `-`, in upper case.
+fn code(text: &str, _today: Date) -> Result<String, (Reason, String)> {
+    let sound = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let known = (text.len() <= 40 && text.chars().all(sound)).then(|| text.to_ascii_uppercase());
+    known.ok_or_else(|| (Reason::Malformed, "1–40 of A–Z 0–9 _ - | 1–40 位字母、数字、_、-".to_owned()))
 }
 
 /// A part of a natural key that need not be there.

@@ -9,8 +9,8 @@ use qianshou_proto::registry::v1 as api;
 use crate::{
     Registry,
     domain::{
-        Agencies, Assessments, Certificates, Changes, Divisions, Documents, Employments, Incubations, Merges, Moves,
-        Posts, Recognitions, Stations, Systems, Tags, Templates, Workers,
+        Agencies, Assessments, Campaigns, Categories, Certificates, Changes, Divisions, Documents, Employments,
+        Figures, Incubations, Merges, Moves, Posts, Recognitions, Stations, Systems, Tags, Tasks, Templates, Workers,
     },
 };
 
@@ -32,6 +32,10 @@ nouns! {
     Document document Documents documents;
     Move r#move Moves moves;
     Merge merge Merges merges;
+    Task task Tasks tasks;
+    Campaign campaign Campaigns campaigns;
+    Figure figure Figures figures;
+    Category category Categories categories;
     Tag tag Tags tags;
     {
         async fn trace_division(&self, request: tonic::Request<api::TraceDivisionRequest>)

@@ -246,8 +246,9 @@ mod tests {
     #[test]
     fn the_file_is_read_whole() {
         let catalogue = catalogue().unwrap();
-        assert_eq!(catalogue.indicators().count(), 15);
-        let kinds = "agencies assessments certificates employments posts recognitions stations workers merges moves";
+        assert_eq!(catalogue.indicators().count(), 16);
+        let kinds =
+            "agencies assessments certificates employments figures posts recognitions stations workers merges moves";
         assert_eq!(catalogue.kinds().collect::<Vec<_>>().join(" "), kinds);
         assert_eq!(catalogue.indicator("certified_new").unwrap().kind(), IndicatorKind::Flow);
         assert_eq!(catalogue.indicator("village_coverage").unwrap().unit, Unit::Ratio);
