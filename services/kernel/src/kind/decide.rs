@@ -127,7 +127,7 @@ impl Verbs {
     }
 
     fn fresh_check(&self) -> Check {
-        Check::new(self.ledger.clock().today(), self.text_max_chars)
+        Check::new(self.ledger.clock().today(), self.ledger.node(), self.text_max_chars)
     }
 
     /// Brings every noun into its one form; those that refer to others by key are checked again once these are known.

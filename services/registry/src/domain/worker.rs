@@ -2,14 +2,13 @@
 //! key by its blind index; elsewhere the person is a pseudonym.
 
 use qianshou_kernel::{
-    error::Reason,
+    identifier,
     kind::{Check, Days, Field, Index, Noun, columns},
     sheet::{Choice, Sheet},
 };
 use qianshou_proto::registry::v1::{Assignment, Sector, Worker};
-use time::Date;
 
-use super::{agency::Agencies, identifier, station::Stations};
+use super::{agency::Agencies, station::Stations};
 
 pub(super) static SECTORS: [Choice; 5] = [
     Choice::new("AGENCY", "社工机构", &["社会工作服务机构", "社会组织", "社会服务机构"]),
@@ -31,7 +30,7 @@ static FIELDS: [F; 11] = [
         .fills("full_name")
         .required()
         .example("张三"),
-    F::secret("id_number", "证件号码", |worker| &mut worker.id_number, number)
+    F::secret("id_number", "证件号码", |worker| &mut worker.id_number, identifier::citizen_form)
         .or(&super::ID_NUMBER)
         .required()
         .key()
@@ -66,10 +65,6 @@ static FIELDS: [F; 11] = [
     F::day("until", "离职日期", |worker| &mut worker.until, Days::Any).or(&["离职时间", "离岗日期"]),
 ];
 static SHEET: Sheet = Sheet::new("社会工作专业人才", &columns(&FIELDS));
-
-fn number(text: &str, today: Date) -> Result<String, (Reason, String)> {
-    identifier::citizen_number(text, today).map(|number| number.as_str().to_owned()).map_err(Into::into)
-}
 
 /// The noun.
 pub struct Workers;
