@@ -20,7 +20,7 @@ use qianshou_kernel::{
     follow::Feed,
     id::{Area, Ids},
     identity::{CachedTokens, NodeKeys, Role, StoredTokens, TokenDesk, card},
-    kind::{Kinds, Verbs},
+    kind::{Kind, Kinds, Verbs},
     ledger::{self, Ledger},
     person::Secrets,
     server::{self, Listener, PeerSet},
@@ -29,6 +29,7 @@ use qianshou_proto::{
     identity::v1::identity_service_server::{IdentityServiceServer, SERVICE_NAME as IDENTITY},
     ledger::v1::ledger_service_server::{LedgerServiceServer, SERVICE_NAME as LEDGER},
 };
+use qianshou_pairing::Pairing;
 use qianshou_registry::Registry;
 use qianshou_reporting::Reporting;
 use tokio::task::JoinSet;
@@ -110,12 +111,19 @@ fn whole() -> Area {
     Area::parse(Area::NATION).expect("00 is an area")
 }
 
+/// Every house's kinds: whichever houses a process serves, it indexes and looks up all of them.
+#[must_use]
+pub fn kinds() -> Vec<Kind> {
+    [&qianshou_registry::domain::KINDS[..], &qianshou_pairing::domain::KINDS].concat()
+}
+
 /// Every house's tables, in the order they are made.
 #[must_use]
 pub fn migrations() -> Vec<Migration> {
     let houses = [
         ledger::MIGRATIONS,
         qianshou_registry::MIGRATIONS,
+        qianshou_pairing::MIGRATIONS,
         qianshou_exchange::MIGRATIONS,
         qianshou_reporting::MIGRATIONS,
     ];
@@ -169,7 +177,7 @@ impl Node {
         )
         .await?;
         db.migrate(&migrations()).await?;
-        let kinds = Arc::new(Kinds::new(qianshou_registry::domain::KINDS));
+        let kinds = Arc::new(Kinds::new(kinds()));
         let limits = ledger::Limits {
             group_max_commands: config.ledger.group_max_commands,
             group_max_writes: config.ledger.group_max_records,
@@ -269,6 +277,9 @@ impl Node {
         if roles.has(House::Registry) {
             routes = routes.add_service(bounded!(Registry::new(self.verbs()).service()));
             tokio::spawn(forget_requests(self.ledger.clone(), config.ledger.request_keep_days, cancel.clone()));
+        }
+        if roles.has(House::Pairing) {
+            routes = routes.add_service(bounded!(Pairing::new(self.verbs()).service()));
         }
         if roles.has(House::Reporting) {
             routes = routes.add_service(bounded!(reporting.service()));
