@@ -199,7 +199,7 @@ impl Follow {
 
     async fn everything(&self) -> Result<BTreeMap<String, Record>> {
         let kinds: Vec<&str> =
-            self.kinds.iter().copied().filter(|kind| self.catalogue.holding(kind).is_some()).collect();
+            self.kinds.iter().copied().filter(|kind| ![division::KIND, division::CHANGES].contains(kind)).collect();
         let mut records = BTreeMap::new();
         let mut position = 0;
         loop {
