@@ -3,11 +3,11 @@
 use qianshou_kernel::error::Reason;
 use qianshou_proto::pairing::v1::{
     Allocation, Approval, Arrival, Commitment, Dispatch, Extension, Lot, Outcome, Payment, Project, ProjectStage,
-    Receipt, Review, Statement, SupervisedMonth, Terms,
+    Receipt, ReviewLevel, Statement, SupervisedMonth, Terms,
 };
 use qianshou_tests::{
     World,
-    halves::{allocation, approval, arrival, commitment, dispatch, outcome, payment, project, receipt},
+    halves::{allocation, approval, arrival, commitment, dispatch, outcome, payment, project, receipt, review},
     refusal::refused,
     sample::{agency, citizen, uscc},
     stories,
@@ -44,7 +44,7 @@ async fn bad_halves_are_refused_and_nothing_is_written(world: World) {
         (|c| c.from = None, Reason::Required, "from"),
         (|c| c.until = Some("2022-12-31".into()), Reason::OutOfOrder, "until"),
         (|c| c.closed_on = Some("2022-12-31".into()), Reason::OutOfOrder, "closed_on"),
-        (|c| c.reviews = vec![Review { on: Some("2024-06-02".into()), ..Review::default() }], Reason::InFuture, "reviews[0].on"),
+        (|c| c.reviews = vec![review(ReviewLevel::County, "2024-06-02")], Reason::InFuture, "reviews[0].on"),
         (|c| c.statements = vec![Statement::default()], Reason::Required, "statements[0].kind"),
         (|c| c.terms.push(Terms { since: Some("2022-01-01".into()), ..Terms::default() }), Reason::OutOfOrder, "terms[1].since"),
         (|c| c.terms = vec![Terms::default(); 201], Reason::TooMany, "terms"),

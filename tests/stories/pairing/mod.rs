@@ -77,7 +77,7 @@ async fn an_agency_has_one_half_a_batch(world: World) {
     }
     let first = admin.create(commitment(1, 2)).await.unwrap().noun;
     refused(admin.create(commitment(1, 2)).await, Reason::Duplicate, "receiving_uscc");
-    refused(admin.create(commitment(9, 2)).await, Reason::Duplicate, "receiving_uscc");
+    refused(admin.create(commitment(9, 2)).await, Reason::Duplicate, "batch");
     admin.create(commitment(1, 3)).await.unwrap();
     let later = Commitment { batch: Some("第二批".into()), ..commitment(9, 2) };
     admin.create(later).await.unwrap();
@@ -86,6 +86,7 @@ async fn an_agency_has_one_half_a_batch(world: World) {
     admin.update(closed, &["closed_on"]).await.unwrap();
     admin.create(commitment(9, 2)).await.unwrap();
     refused(admin.create(commitment(1, 2)).await, Reason::Duplicate, "receiving_uscc");
+    refused(admin.create(commitment(8, 2)).await, Reason::Duplicate, "batch");
 }
 
 async fn both_halves_may_be_at_one_node(world: World) {
@@ -108,7 +109,7 @@ async fn both_halves_may_be_at_one_node(world: World) {
     refused(admin.pairing().get_pairing(asked(None, None)).await, Reason::Required, "pairing");
     refused(admin.pairing().get_pairing(asked(Some("nobody".into()), None)).await, Reason::NotFound, "pairing");
     refused(admin.pairing().get_pairing(asked(Some("a".into()), Some(1_000_000))).await, Reason::NotYet, "min_position");
-    let county = ningxia.caller(qianshou_kernel::identity::Role::Reader, "640202").await;
+    let county = ningxia.caller(qianshou_kernel::identity::Role::Reader, "640303").await;
     refused(county.pairing().get_pairing(asked(receiving.noun.pairing, None)).await, Reason::AreaForbidden, "pairing");
 }
 

@@ -120,14 +120,14 @@ impl Noun for Commitments {
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
 
     fn check(commitment: &mut Commitment, check: &mut Check) {
+        if commitment.sending_uscc.is_some() && commitment.sending_uscc == commitment.receiving_uscc {
+            return check.refuse("receiving_uscc", Reason::Duplicate, "sending_uscc");
+        }
         take_side(commitment, check);
         let Commitment { programme, batch, sending_uscc, receiving_uscc, from, .. } = &*commitment;
         let (programme, batch) = (programme.as_deref(), batch.as_deref());
         let pairing = pairing_key(programme, batch, sending_uscc.as_deref(), receiving_uscc.as_deref());
         let (cohort, from) = (cohort_key(programme, batch), from.clone());
-        if sending_uscc.is_some() && sending_uscc == receiving_uscc {
-            check.refuse("receiving_uscc", Reason::Duplicate, "sending_uscc");
-        }
         (commitment.pairing, commitment.cohort) = (pairing, cohort);
         if commitment.terms.is_empty() {
             commitment.terms.push(Terms { since: from.clone(), ..Terms::default() });
@@ -156,7 +156,7 @@ impl Noun for Commitments {
             .claim("receiving_uscc", &key)
             .link("agency", &commitment.agency);
         // One half a batch that is not closed: the other side of "one to one" is the counterpart's own claim.
-        if closed_on.is_none() { index.claim("agency", &[programme, batch, own.as_deref()]) } else { index }
+        if closed_on.is_none() { index.claim("batch", &[programme, batch, own.as_deref()]) } else { index }
     }
 
     /// A half belongs to the place of its agency, which does not work for profit.
