@@ -32,7 +32,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
     registry_posts, registry_employments, registry_systems, registry_incubations, registry_templates,
     registry_assessments, registry_recognitions, registry_documents, registry_tags,
     pairing_commitments, pairing_approvals, pairing_outcomes, pairing_dispatches, pairing_arrivals, pairing_projects,
-    pairing_allocations, pairing_payments, pairing_receipts
+    pairing_allocations, pairing_payments, pairing_receipts, pairing_programmes, pairing_activities, pairing_offers,
+    pairing_needs, pairing_orders
     TO qianshou_registry, qianshou_pairing, qianshou_exchange;
 
 -- The registry and pairing: first answers to request ids, forgotten after [ledger] request_keep_days.

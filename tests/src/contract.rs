@@ -46,7 +46,7 @@ Tag         | Tags         | 64 | L1 | division, label and since       |        
 const PAIRING: House = House {
     service: "qianshou.pairing.v1.PairingService",
     file: "proto/qianshou/pairing/v1/service.proto",
-    reads: &["GetPairing", "ListPairings", "ListFindings"],
+    reads: &["GetPairing", "ListPairings", "ListFindings", "ListMatches"],
     nouns: "
 Commitment | Commitments | 64 | L2 | programme, batch, sending_uscc and receiving_uscc | the same pair; or an agency that has another in this batch | CHECK_DIGIT NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY REFERENCE_NOT_FOUND | `OPEN` or `CLOSED` | reviews,closed_on
 Approval   | Approvals   | 00 | L1 | the pair and `terms_digest`           |          | CHECK_DIGIT NOT_IN_LIST IN_FUTURE | a Decision without its prefix, e.g. `APPROVED` | decision,on
@@ -56,6 +56,11 @@ Arrival    | Arrivals    | 64 | L2 | programme, year, number and from      |    
 Project    | Projects    | 64 | L2 | display_name and agency_uscc          | display_name and agency_uscc; or a lot | CHECK_DIGIT NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY | a ProjectStageKind without its prefix, e.g. `APPROVED` | stage,stages
 Allocation | Allocations | 64 | L2 | programme, year, source, purpose and division |   | NOT_IN_LIST OUT_OF_ORDER | a FundSource without its prefix, e.g. `CENTRAL` | amount_fen
 Payment    | Payments    | 64 | L2 | payer, payee_uscc, paid_on and voucher |         | CHECK_DIGIT NOT_IN_LIST IN_FUTURE | `PAID` | amount_fen,purpose
+Programme  | Programmes  | 64 | L1 | display_name and division           | display_name and division; or a batch | NOT_IN_LIST OUT_OF_ORDER TOO_MANY STILL_REFERENCED | `VALID` or `GONE` | batches,until
+Activity   | Activities  | 64 | L2 | programme, batch, receiving_uscc, kind, held_on and title |  | CHECK_DIGIT NOT_IN_LIST IN_FUTURE OUT_OF_ORDER | an ActivityKind without its prefix, e.g. `VISIT` | persons
+Offer      | Offers      | 64 | L2 | party, title, division and from       |          | NOT_IN_LIST OUT_OF_ORDER | `OPEN` or `CLOSED` | quantity,until
+Need       | Needs       | 64 | L2 | party, title, division and from       |          | NOT_IN_LIST OUT_OF_ORDER | `OPEN` or `CLOSED` | quantity,until
+Order      | Orders      | 64 | L2 | offer, need and ordered_on            |          | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY | an OrderStage without its prefix, e.g. `TAKEN` | steps,feedback
 Receipt    | Receipts    | 64 | L2 | payer, payee_uscc, received_on and voucher |     | CHECK_DIGIT NOT_IN_LIST IN_FUTURE | `RECEIVED` | amount_fen
 ",
 };

@@ -157,4 +157,9 @@ nouns! {
     Allocation allocation Allocations allocations;
     Payment payment Payments payments;
     Receipt receipt Receipts receipts;
+    Programme programme Programmes programmes;
+    Activity activity Activities activities;
+    Offer offer Offers offers;
+    Need need Needs needs;
+    Order order Orders orders;
 }

@@ -134,7 +134,7 @@ mod tests {
             // What follows from the rest.
             known.extend(match kind.collection {
                 "certificates" | "outcomes" => &["division", "outcome", "agency"][..],
-                "commitments" => &["division", "agency", "pairing", "cohort"],
+                "commitments" => &["division", "agency", "pairing", "cohort", "rules"],
                 "approvals" => &["pairing", "cohort"],
                 "dispatches" => &["participations"],
                 "allocations" => &["counted_on"],
@@ -149,7 +149,7 @@ mod tests {
     fn fits(message: &MessageDescriptor, columns: &[Column], known: &[&str]) {
         for column in columns {
             let field = message.get_field_by_name(column.path).unwrap_or_else(|| panic!("{}", column.path));
-            let several = matches!(column.cell, Cell::Texts | Cell::Choices(_) | Cell::Parts(_));
+            let several = matches!(column.cell, Cell::Texts | Cell::Choices(_) | Cell::Parts(_) | Cell::Counts);
             assert_eq!(field.is_list(), several, "{}", column.field);
             match column.cell {
                 Cell::Choice(choices) | Cell::Choices(choices) => {

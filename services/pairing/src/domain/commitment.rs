@@ -2,18 +2,21 @@
 //! batch that is not closed, whichever side it is on.
 
 use qianshou_kernel::{
+    clock::parse_day,
     error::Reason,
+    id::Area,
     identifier::uscc_form,
     joint::pairing::{cohort_key, pairing_key, terms_digest},
     kind::{Check, Days, Field, Index, Noun, Parts, Referred, columns},
     sheet::{Choice, Column, Sheet},
 };
 use qianshou_proto::{
-    pairing::v1::{Commitment, Decision, Evaluation, EvaluationKind, Review, ReviewLevel, Side, Statement, StatementKind, Terms},
+    pairing::v1::{Commitment, Decision, Evaluation, EvaluationKind, Programme, Review, ReviewLevel, Side, Statement, StatementKind, Terms},
     registry::v1::{Agency, AgencyType},
 };
+use time::Date;
 
-use super::{DECISIONS, own_agency, referred_to};
+use super::{DECISIONS, own_agency, programme::Programmes, referred_to};
 
 static SIDES: [Choice; 2] =
     [Choice::new("SENDING", "援派", &["援派方", "派出"]), Choice::new("RECEIVING", "受援", &["受援方", "接收"])];
@@ -124,6 +127,11 @@ impl Noun for Commitments {
             return check.refuse("receiving_uscc", Reason::Duplicate, "sending_uscc");
         }
         take_side(commitment, check);
+        // Its rules hold if it is here; there is one of its name, the nation's or the province's.
+        let title = commitment.programme.as_ref().map(|title| format!("{}/{title}", Area::NATION));
+        if let Some(rules) = title.and_then(|title| check.find(Programmes::COLLECTION, &title)) {
+            commitment.rules = rules;
+        }
         let Commitment { programme, batch, sending_uscc, receiving_uscc, from, .. } = &*commitment;
         let (programme, batch) = (programme.as_deref(), batch.as_deref());
         let pairing = pairing_key(programme, batch, sending_uscc.as_deref(), receiving_uscc.as_deref());
@@ -154,19 +162,55 @@ impl Noun for Commitments {
         let key = [programme, batch, sending_uscc.as_deref(), receiving_uscc.as_deref(), Some(field)];
         let index = Index::new(&commitment.division, state, &commitment.pairing)
             .claim("receiving_uscc", &key)
-            .link("agency", &commitment.agency);
+            .link("agency", &commitment.agency)
+            .link("rules", &commitment.rules);
         // One half a batch that is not closed: the other side of "one to one" is the counterpart's own claim.
         if closed_on.is_none() { index.claim("batch", &[programme, batch, own.as_deref()]) } else { index }
     }
 
     /// A half belongs to the place of its agency, which does not work for profit.
     fn settle(commitment: &mut Commitment, referred: &Referred<'_>, check: &mut Check) {
+        let rules: Programme = referred_to(&commitment.rules, referred).unwrap_or_default();
+        keep_to(&rules, commitment, check);
         let Some(agency) = referred_to::<Agency>(&commitment.agency, referred) else { return };
-        if agency.r#type() == AgencyType::Enterprise {
+        if rules.non_profit.unwrap_or(true) && agency.r#type() == AgencyType::Enterprise {
             let field = if commitment.side() == Side::Receiving { "receiving_uscc" } else { "sending_uscc" };
             check.refuse(field, Reason::NotInList, "agencies that do not work for profit | 非营利机构");
         }
         commitment.division = agency.division;
+    }
+}
+
+/// Says where a half does not keep to its programme's rules. What it does not speak of is not below any minimum.
+fn keep_to(rules: &Programme, commitment: &Commitment, check: &mut Check) {
+    for (i, terms) in commitment.terms.iter().enumerate() {
+        for (field, agreed, least) in [
+            ("agencies_built", terms.agencies_built, rules.agencies_built),
+            ("people_trained", terms.people_trained, rules.people_trained),
+            ("projects", terms.projects, rules.projects),
+        ] {
+            if let (Some(agreed), Some(least)) = (agreed, least)
+                && agreed < least
+            {
+                let detail = format!("at least {least} | 至少 {least}");
+                check.refuse(&format!("terms[{i}].{field}"), Reason::Malformed, detail);
+            }
+        }
+    }
+    let batches = &rules.batches;
+    if !batches.is_empty() && batches.iter().all(|batch| batch.title != commitment.batch) {
+        check.refuse("batch", Reason::NotInList, "the programme's batches | 该计划的批次");
+    }
+    let day = |text: &Option<String>| text.as_deref().and_then(parse_day);
+    if let (Some(from), Some(until)) = (day(&commitment.from), day(&commitment.until).and_then(Date::next_day)) {
+        let months = (until.year() - from.year()) * 12 + i32::from(u8::from(until.month())) - i32::from(u8::from(from.month()));
+        let whole = if until.day() < from.day() { months - 1 } else { months };
+        let below = rules.months_least.is_some_and(|least| i64::from(whole) < i64::from(least));
+        let above = rules.months_most.is_some_and(|most| i64::from(whole) > i64::from(most) || (i64::from(whole) == i64::from(most) && until.day() != from.day()));
+        if below || above {
+            let (least, most) = (rules.months_least.unwrap_or(0), rules.months_most.unwrap_or(600));
+            check.refuse("until", Reason::Malformed, format!("{least}–{most} months | {least}–{most} 个月"));
+        }
     }
 }
 

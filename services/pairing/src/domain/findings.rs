@@ -8,8 +8,12 @@ use qianshou_kernel::{
     clock::{format_day, parse_day},
     joint::{Said, money::matches, newest},
 };
-use qianshou_proto::pairing::v1::{
-    Allocation, Arrival, Dispatch, Finding, FindingKind, FundSource, Payment, Project, ProjectStageKind, Receipt,
+use qianshou_proto::{
+    pairing::v1::{
+        Allocation, Arrival, Commitment, Dispatch, Finding, FindingKind, FundSource, Payment, Programme, Project,
+        ProjectStageKind, Receipt,
+    },
+    registry::v1::Tag,
 };
 use time::{Date, Duration};
 
@@ -28,6 +32,12 @@ pub struct Books {
     pub arrivals: Vec<Said<Arrival>>,
     /// What was to be supervised.
     pub projects: Vec<Said<Project>>,
+    /// Who is paired.
+    pub commitments: Vec<Said<Commitment>>,
+    /// By which rules.
+    pub programmes: Vec<Said<Programme>>,
+    /// What counties are marked as.
+    pub tags: Vec<Said<Tag>>,
 }
 
 /// Days that money may be on its way.
@@ -42,6 +52,7 @@ pub fn findings(books: &Books, at: Date) -> Vec<Finding> {
     found.purposes(books);
     found.days_of_service(books);
     found.supervision(books, at);
+    found.tags(books);
     found.0.into_values().collect()
 }
 
@@ -148,6 +159,26 @@ impl Found {
         }
     }
 
+    /// Halves whose receiving county does not carry, on the first day of the term, the tag that the programme asks for.
+    fn tags(&mut self, books: &Books) {
+        let programmes = newest(&books.programmes);
+        let tags = newest(&books.tags);
+        for (said, half) in newest(&books.commitments) {
+            let rules = programmes.iter().find(|(rules, _)| half.rules.as_deref() == Some(rules.name.as_str()));
+            let Some((rules, label)) = rules.and_then(|(said, rules)| Some((*said, rules.tag.as_deref()?))) else { continue };
+            let (Some(county), Some(from)) = (half.receiving_division.as_deref(), day(&half.from)) else { continue };
+            let carried = |(_, tag): &(&Said<Tag>, &Tag)| {
+                tag.label().as_str_name().trim_start_matches("TAG_LABEL_") == label
+                    && tag.division.as_deref().is_some_and(|division| county.starts_with(division))
+                    && day(&tag.since).is_none_or(|since| since <= from)
+                    && day(&tag.until).is_none_or(|until| from < until)
+            };
+            if !tags.iter().any(carried) {
+                self.add(FindingKind::Untagged, said, Some(rules), &half.division);
+            }
+        }
+    }
+
     /// Whole months between approval and end, each with fewer supervisions than were promised.
     fn supervision(&mut self, books: &Books, at: Date) {
         for (said, project) in newest(&books.projects) {
@@ -247,6 +278,10 @@ fn texts(kind: FindingKind) -> (&'static str, &'static str) {
         Kind::SupervisionShortfall => (
             "有月份的督导次数低于最低要求；请补登督导记录，或安排督导",
             "in some month it was supervised less often than promised; save what is missing, or supervise it",
+        ),
+        Kind::Untagged => (
+            "受援地区在开始日期没有计划要求的标签；请登记地区标签，或更换受援地区",
+            "the receiving county does not carry the tag that the programme asks for; save the tag, or choose another county",
         ),
     }
 }

@@ -1,21 +1,27 @@
 //! The nouns of pairing and their rules. Pure: no async, no SQL, no tonic.
 
+pub mod activity;
 pub mod allocation;
 pub mod approval;
 pub mod arrival;
 pub mod commitment;
 pub mod dispatch;
 pub mod findings;
+pub mod need;
+pub mod offer;
+pub mod order;
 pub mod outcome;
 pub mod payment;
+pub mod programme;
 pub mod project;
 pub mod receipt;
 
 use std::collections::BTreeMap;
 
 pub use self::{
-    allocation::Allocations, approval::Approvals, arrival::Arrivals, commitment::Commitments, dispatch::Dispatches,
-    outcome::Outcomes, payment::Payments, project::Projects, receipt::Receipts,
+    activity::Activities, allocation::Allocations, approval::Approvals, arrival::Arrivals, commitment::Commitments,
+    dispatch::Dispatches, need::Needs, offer::Offers, order::Orders, outcome::Outcomes, payment::Payments,
+    programme::Programmes, project::Projects, receipt::Receipts,
 };
 use prost::Message;
 use qianshou_kernel::{
@@ -28,7 +34,8 @@ use qianshou_proto::registry::v1::Agency;
 use time::Date;
 
 /// Every kind of this house; one that refers to others stands behind them.
-pub const KINDS: [Kind; 9] = [
+pub const KINDS: [Kind; 14] = [
+    Kind::of::<Programmes>(),
     Kind::of::<Commitments>(),
     Kind::of::<Approvals>(),
     Kind::of::<Outcomes>(),
@@ -38,6 +45,10 @@ pub const KINDS: [Kind; 9] = [
     Kind::of::<Allocations>(),
     Kind::of::<Payments>(),
     Kind::of::<Receipts>(),
+    Kind::of::<Activities>(),
+    Kind::of::<Offers>(),
+    Kind::of::<Needs>(),
+    Kind::of::<Orders>(),
 ];
 
 /// The registry's collection of agencies.

@@ -34,3 +34,24 @@ CREATE TABLE pairing_receipts (
     name TEXT PRIMARY KEY, position BIGINT NOT NULL, area TEXT, state TEXT, title TEXT
 );
 CREATE INDEX pairing_receipts_by_area ON pairing_receipts (area, name);
+CREATE TABLE pairing_programmes (
+    name TEXT PRIMARY KEY, position BIGINT NOT NULL, area TEXT, state TEXT, title TEXT
+);
+CREATE INDEX pairing_programmes_by_area ON pairing_programmes (area, name);
+CREATE TABLE pairing_activities (
+    name TEXT PRIMARY KEY, position BIGINT NOT NULL, area TEXT, state TEXT, title TEXT
+);
+CREATE INDEX pairing_activities_by_area ON pairing_activities (area, name);
+CREATE TABLE pairing_offers (
+    name TEXT PRIMARY KEY, position BIGINT NOT NULL, area TEXT, state TEXT, title TEXT
+);
+CREATE INDEX pairing_offers_by_area ON pairing_offers (area, name);
+CREATE TABLE pairing_needs (
+    name TEXT PRIMARY KEY, position BIGINT NOT NULL, area TEXT, state TEXT, title TEXT
+);
+CREATE INDEX pairing_needs_by_area ON pairing_needs (area, name);
+CREATE TABLE pairing_orders (
+    name TEXT PRIMARY KEY, position BIGINT NOT NULL, area TEXT, state TEXT, title TEXT
+);
+CREATE INDEX pairing_orders_by_area ON pairing_orders (area, name);
+CREATE INDEX pairing_programmes_by_title ON pairing_programmes (title, area);

@@ -7,7 +7,7 @@ use super::{lies_in, within};
 use crate::{
     Pairing,
     domain::{
-        Allocations, Arrivals, Dispatches, Payments, Projects, Receipts,
+        Allocations, Arrivals, Commitments, Dispatches, Payments, Programmes, Projects, Receipts,
         findings::{Books, findings},
     },
 };
@@ -26,6 +26,9 @@ impl Pairing {
             dispatches: halves.of(Dispatches::COLLECTION).await?,
             arrivals: halves.of(Arrivals::COLLECTION).await?,
             projects: halves.of(Projects::COLLECTION).await?,
+            commitments: halves.of(Commitments::COLLECTION).await?,
+            programmes: halves.of(Programmes::COLLECTION).await?,
+            tags: halves.of("tags").await?,
         };
         let mut findings = findings(&books, at);
         findings.retain(|finding| lies_in(&area, finding.area.as_deref()));

@@ -1,6 +1,7 @@
 //! Pairing's service: the kernel's six verbs for each of its nouns, and what halves say together.
 
 mod findings;
+mod matches;
 mod pairings;
 
 use qianshou_kernel::{
@@ -16,7 +17,8 @@ use time::Date;
 use crate::{
     Pairing,
     domain::{
-        Allocations, Approvals, Arrivals, Commitments, Dispatches, Outcomes, Payments, Projects, Receipts,
+        Activities, Allocations, Approvals, Arrivals, Commitments, Dispatches, Needs, Offers, Orders, Outcomes,
+        Payments, Programmes, Projects, Receipts,
     },
 };
 
@@ -31,6 +33,11 @@ nouns! {
     Allocation allocation Allocations allocations;
     Payment payment Payments payments;
     Receipt receipt Receipts receipts;
+    Programme programme Programmes programmes;
+    Activity activity Activities activities;
+    Offer offer Offers offers;
+    Need need Needs needs;
+    Order order Orders orders;
     {
         async fn get_pairing(&self, request: tonic::Request<api::GetPairingRequest>)
             -> Result<tonic::Response<api::GetPairingResponse>, tonic::Status> {
@@ -48,6 +55,12 @@ nouns! {
             -> Result<tonic::Response<api::ListFindingsResponse>, tonic::Status> {
             let caller = qianshou_kernel::server::caller(&request)?;
             Ok(tonic::Response::new(self.finding_list(&caller, request.into_inner()).await?))
+        }
+
+        async fn list_matches(&self, request: tonic::Request<api::ListMatchesRequest>)
+            -> Result<tonic::Response<api::ListMatchesResponse>, tonic::Status> {
+            let caller = qianshou_kernel::server::caller(&request)?;
+            Ok(tonic::Response::new(self.match_list(&caller, request.into_inner()).await?))
         }
     }
 }
