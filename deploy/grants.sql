@@ -4,8 +4,8 @@
 --
 -- What these walls hold and what they do not:
 -- * A record is its entry, its place in `records`, its keys, its links and its row in the index of its kind, in one commit. So
---   every process that saves records, own (registry) or received (exchange), writes the ledger's tables and every kind's index.
---   The walls between these two are the exchange's own tables and the first answers to requests.
+--   every process that saves records, own (registry, pairing) or received (exchange), writes the ledger's tables and every kind's index.
+--   The walls between these are the exchange's own tables and the first answers to requests.
 -- * The reporting house saves no record and cannot write the ledger. It reads entries whole, sealed identity numbers among them.
 --   These open only with keys/seal.key; as every process opens the whole keys folder, the wall holds against a stolen database
 --   password, not against a stolen machine.
@@ -13,29 +13,33 @@
 --   may move any cursor.
 
 CREATE ROLE qianshou_registry LOGIN;
+CREATE ROLE qianshou_pairing LOGIN;
 CREATE ROLE qianshou_exchange LOGIN;
 CREATE ROLE qianshou_reporting LOGIN;
 
 -- Everybody: where the ledger stands, what is in it, who calls.
-GRANT SELECT ON head, entries, records, cursors, migrations TO qianshou_registry, qianshou_exchange, qianshou_reporting;
-GRANT SELECT, INSERT, UPDATE ON tokens TO qianshou_registry, qianshou_exchange, qianshou_reporting;
+GRANT SELECT ON head, entries, records, cursors, migrations TO qianshou_registry, qianshou_pairing, qianshou_exchange, qianshou_reporting;
+GRANT SELECT, INSERT, UPDATE ON tokens TO qianshou_registry, qianshou_pairing, qianshou_exchange, qianshou_reporting;
 
 -- Who saves records: the head row is the lock, entries are only added.
-GRANT UPDATE ON head TO qianshou_registry, qianshou_exchange;
-GRANT INSERT ON entries TO qianshou_registry, qianshou_exchange;
-GRANT INSERT, UPDATE ON records TO qianshou_registry, qianshou_exchange;
-GRANT SELECT, INSERT, UPDATE, DELETE ON claims TO qianshou_registry, qianshou_exchange;
-GRANT SELECT, INSERT, DELETE ON links, words TO qianshou_registry, qianshou_exchange;
-GRANT SELECT ON indexed TO qianshou_registry, qianshou_exchange;
+GRANT UPDATE ON head TO qianshou_registry, qianshou_pairing, qianshou_exchange;
+GRANT INSERT ON entries TO qianshou_registry, qianshou_pairing, qianshou_exchange;
+GRANT INSERT, UPDATE ON records TO qianshou_registry, qianshou_pairing, qianshou_exchange;
+GRANT SELECT, INSERT, UPDATE, DELETE ON claims TO qianshou_registry, qianshou_pairing, qianshou_exchange;
+GRANT SELECT, INSERT, DELETE ON links, words TO qianshou_registry, qianshou_pairing, qianshou_exchange;
+GRANT SELECT ON indexed TO qianshou_registry, qianshou_pairing, qianshou_exchange;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-    registry_divisions, registry_agencies, registry_stations, registry_workers, registry_certificates,
+    registry_divisions, registry_changes, registry_agencies, registry_stations, registry_workers, registry_certificates,
     registry_posts, registry_employments, registry_systems, registry_incubations, registry_templates,
-    registry_assessments, registry_recognitions, registry_documents, registry_tags, registry_changes, registry_moves,
-    registry_merges, registry_tasks, registry_campaigns, registry_figures, registry_categories
-    TO qianshou_registry, qianshou_exchange;
+    registry_assessments, registry_recognitions, registry_documents, registry_tags, registry_moves,
+    registry_merges, registry_tasks, registry_campaigns, registry_figures, registry_categories,
+    pairing_commitments, pairing_approvals, pairing_outcomes, pairing_dispatches, pairing_arrivals, pairing_projects,
+    pairing_allocations, pairing_payments, pairing_receipts, pairing_programmes, pairing_activities, pairing_offers,
+    pairing_needs, pairing_orders
+    TO qianshou_registry, qianshou_pairing, qianshou_exchange;
 
--- The registry: first answers to request ids, forgotten after [ledger] request_keep_days.
-GRANT SELECT, INSERT, DELETE ON requests TO qianshou_registry;
+-- The registry and pairing: first answers to request ids, forgotten after [ledger] request_keep_days.
+GRANT SELECT, INSERT, DELETE ON requests TO qianshou_registry, qianshou_pairing;
 
 -- The exchange: pages and receipts are only added, a page's receipt comes later.
 GRANT SELECT, INSERT, UPDATE, DELETE ON exchange_peers, exchange_held TO qianshou_exchange;

@@ -5,10 +5,12 @@ use prost::Message as _;
 use std::{env, error::Error, fs, path::Path};
 
 /// Every package of the contract; each has `resources.proto`, and `service.proto` when it answers calls.
-const FILES: [&str; 11] = [
+const FILES: [&str; 13] = [
     "qianshou/common/v1/resources.proto",
     "qianshou/registry/v1/resources.proto",
     "qianshou/registry/v1/service.proto",
+    "qianshou/pairing/v1/resources.proto",
+    "qianshou/pairing/v1/service.proto",
     "qianshou/ledger/v1/resources.proto",
     "qianshou/ledger/v1/service.proto",
     "qianshou/identity/v1/resources.proto",

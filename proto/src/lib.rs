@@ -26,6 +26,14 @@ pub mod registry {
     }
 }
 
+/// Pairing: one side's halves of what two sides do together, and what both say together.
+pub mod pairing {
+    /// Version 1, frozen by `buf breaking`.
+    pub mod v1 {
+        tonic::include_proto!("qianshou.pairing.v1");
+    }
+}
+
 /// The change feed: a node's ledger, read after a position.
 pub mod ledger {
     /// Version 1, frozen by `buf breaking`.
@@ -90,4 +98,5 @@ macro_rules! resources {
 }
 resources! {
     registry: Division Change Agency Station Worker Certificate Post Employment System Incubation Template Assessment Recognition Document Move Merge Task Campaign Figure Category Tag;
+    pairing: Commitment Approval Outcome Dispatch Arrival Project Allocation Payment Receipt Programme Activity Offer Need Order;
 }

@@ -10,15 +10,20 @@ pub struct House {
     pub service: &'static str,
     /// Where it is written down.
     pub file: &'static str,
+    /// Its further calls that only read.
+    reads: &'static [&'static str],
     /// A line for each noun: message | plural | home in an example, `00` if only the nation keeps it | level | natural key | what is
     /// said to be taken, if in other words | reasons that not every noun has | states | an example of an update mask.
     nouns: &'static str,
 }
 
 /// The houses.
-pub const HOUSES: [House; 1] = [House {
+pub const HOUSES: [House; 2] = [REGISTRY, PAIRING];
+
+const REGISTRY: House = House {
     service: "qianshou.registry.v1.RegistryService",
     file: "proto/qianshou/registry/v1/service.proto",
+    reads: &["ListDuplicates"],
     nouns: "
 Division    | Divisions    | 00 | L1 | code and `valid_from`           | the same code in an overlapping interval | OUT_OF_ORDER STILL_REFERENCED | `VALID` or `GONE` | valid_to
 Change      | Changes      | 00 | L1 | effective_on and the first code | effective_on and the first code | NOT_IN_LIST TOO_MANY | a ChangeKind without its prefix, e.g. `MERGED` | document
@@ -42,7 +47,29 @@ Figure      | Figures      | 64 | L1 | campaign, measure, division and day | the
 Category | Categories | 64 | L1 | code and division               |                         | NOT_IN_LIST OUT_OF_ORDER TOO_MANY | `VALID` or `GONE` | valid_to
 Tag         | Tags         | 64 | L1 | division, label and since       |                         | NOT_IN_LIST OUT_OF_ORDER | `VALID` or `GONE` | until
 ",
-}];
+};
+
+const PAIRING: House = House {
+    service: "qianshou.pairing.v1.PairingService",
+    file: "proto/qianshou/pairing/v1/service.proto",
+    reads: &["GetPairing", "ListPairings", "ListFindings", "ListMatches"],
+    nouns: "
+Commitment | Commitments | 64 | L2 | programme, batch, sending_uscc and receiving_uscc | the same pair; or an agency that has another in this batch | CHECK_DIGIT NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY REFERENCE_NOT_FOUND | `OPEN` or `CLOSED` | reviews,closed_on
+Approval   | Approvals   | 00 | L1 | the pair and `terms_digest`           |          | CHECK_DIGIT NOT_IN_LIST IN_FUTURE | a Decision without its prefix, e.g. `APPROVED` | decision,on
+Outcome    | Outcomes    | 64 | L1 | programme, batch, receiving_uscc, measure and reported_on |  | CHECK_DIGIT NOT_IN_LIST IN_FUTURE | an OutcomeMeasure without its prefix, e.g. `PROJECTS` | value
+Dispatch   | Dispatches  | 64 | L3 | programme, year, id_number, host_division and from | programme, year, id_number, host_division and from; or the number | CHECK_DIGIT NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY REFERENCE_NOT_FOUND STILL_REFERENCED | `SENT` or `RETURNED` | until,projects
+Arrival    | Arrivals    | 64 | L2 | programme, year, number and from      |          | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER | `SERVING` or `LEFT` | service_days,until
+Project    | Projects    | 64 | L2 | display_name and agency_uscc          | display_name and agency_uscc; or a lot | CHECK_DIGIT NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY | a ProjectStageKind without its prefix, e.g. `APPROVED` | stage,stages
+Allocation | Allocations | 64 | L2 | programme, year, source, purpose and division |   | NOT_IN_LIST OUT_OF_ORDER | a FundSource without its prefix, e.g. `CENTRAL` | amount_fen
+Payment    | Payments    | 64 | L2 | payer, payee_uscc, paid_on and voucher |         | CHECK_DIGIT NOT_IN_LIST IN_FUTURE | `PAID` | amount_fen,purpose
+Programme  | Programmes  | 64 | L1 | display_name and division           | display_name and division; or a batch | NOT_IN_LIST OUT_OF_ORDER TOO_MANY STILL_REFERENCED | `VALID` or `GONE` | batches,until
+Activity   | Activities  | 64 | L2 | programme, batch, receiving_uscc, kind, held_on and title |  | CHECK_DIGIT NOT_IN_LIST IN_FUTURE OUT_OF_ORDER | an ActivityKind without its prefix, e.g. `VISIT` | persons
+Offer      | Offers      | 64 | L2 | party, title, division and from       |          | NOT_IN_LIST OUT_OF_ORDER | `OPEN` or `CLOSED` | quantity,until
+Need       | Needs       | 64 | L2 | party, title, division and from       |          | NOT_IN_LIST OUT_OF_ORDER | `OPEN` or `CLOSED` | quantity,until
+Order      | Orders      | 64 | L2 | offer, need and ordered_on            |          | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY | an OrderStage without its prefix, e.g. `TAKEN` | steps,feedback
+Receipt    | Receipts    | 64 | L2 | payer, payee_uscc, received_on and voucher |     | CHECK_DIGIT NOT_IN_LIST IN_FUTURE | `RECEIVED` | amount_fen
+",
+};
 
 const CALLS: &str = include_str!("../contract/calls.txt");
 const MESSAGES: &str = include_str!("../contract/messages.txt");
@@ -118,11 +145,11 @@ impl House {
             ];
             methods.map(named).concat()
         };
-        let ours = self.nouns().iter().map(of_noun).collect::<String>();
-        // What the service has beyond its nouns stays behind them.
-        let is_ours = |line: &&str| ours.split_inclusive('\n').any(|written| written == *line);
+        let further = self.reads.iter().map(|method| named((*method).to_owned()));
+        let ours = self.nouns().iter().map(of_noun).chain(further).collect::<String>();
+        let is_ours = |line: &&str| line.contains(&format!("\"{}\"", self.service));
         let lines = || config.split_inclusive('\n');
-        let first = lines().take_while(|line| !line.contains(&format!("\"{}\"", self.service))).count();
+        let first = lines().take_while(|line| !is_ours(line)).count();
         let others = lines().skip(first).filter(|line| !is_ours(line));
         lines().take(first).chain([ours.as_str()]).chain(others).collect()
     }

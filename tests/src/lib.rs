@@ -15,6 +15,7 @@ pub mod database;
 pub mod desk;
 pub mod forger;
 pub mod kill;
+pub mod halves;
 pub mod node;
 pub mod process;
 pub mod refusal;

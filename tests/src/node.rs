@@ -14,6 +14,7 @@ use qianshou_proto::{
     exchange::v1::exchange_admin_service_client::ExchangeAdminServiceClient,
     identity::v1::{self as identity, identity_service_client::IdentityServiceClient},
     ledger::v1::ledger_service_client::LedgerServiceClient,
+    pairing::v1::pairing_service_client::PairingServiceClient,
     registry::v1::registry_service_client::RegistryServiceClient,
     reporting::v1::reporting_service_client::ReportingServiceClient,
 };
@@ -156,6 +157,12 @@ impl Caller {
     #[must_use]
     pub fn registry(&self) -> RegistryServiceClient<Line> {
         RegistryServiceClient::new(self.line()).max_decoding_message_size(MESSAGE_MAX_BYTES)
+    }
+
+    /// Pairing.
+    #[must_use]
+    pub fn pairing(&self) -> PairingServiceClient<Line> {
+        PairingServiceClient::new(self.line()).max_decoding_message_size(MESSAGE_MAX_BYTES)
     }
 
     /// The tables.

@@ -5,7 +5,6 @@ use qianshou_proto::{
     common::v1::{Condition, FieldPath, Filter, condition},
     exchange::v1 as api,
 };
-use qianshou_registry::domain::KINDS;
 
 use crate::{Caller, eventually};
 
@@ -38,7 +37,8 @@ pub fn to_nation(province: &str) -> Vec<api::KindClause> {
 /// If there is no such kind or field.
 #[must_use]
 pub fn share(kind: &str, fields: &str, area: &str) -> api::KindClause {
-    let known = KINDS.iter().find(|k| k.collection == kind).expect("a kind");
+    let kinds = qianshou::node::kinds();
+    let known = kinds.iter().find(|k| k.collection == kind).expect("a kind");
     let message = descriptors().get_message_by_name(known.message).unwrap();
     let path = |field: &str| FieldPath { numbers: vec![message.get_field_by_name(field).expect("a field").number()] };
     let within = Condition { path: Some(path("division")), test: Some(condition::Test::Under(area.to_owned())) };

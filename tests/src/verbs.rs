@@ -4,7 +4,7 @@ use std::future::Future;
 
 use prost_types::FieldMask;
 use qianshou_kernel::kind::{ListQuery, Listed, Written};
-use qianshou_proto::{Resource, common::v1::PutOutcome, registry::v1 as api};
+use qianshou_proto::{Resource, common::v1::PutOutcome, pairing::v1 as pairing, registry::v1 as registry};
 use tonic::Status;
 
 use crate::Caller;
@@ -81,54 +81,55 @@ impl Caller {
 }
 
 macro_rules! nouns {
-    ($($Noun:ident $noun:ident $Nouns:ident $nouns:ident;)+) => { crate::paste::paste! {$(
-        impl Noun for api::$Noun {
+    ($api:ident: $($Noun:ident $noun:ident $Nouns:ident $nouns:ident;)+) => { crate::paste::paste! {$(
+        impl Noun for $api::$Noun {
             const COLLECTION: &'static str = stringify!($nouns);
 
             async fn create(self, by: &Caller) -> Answer<Written<Self>> {
                 let (request_id, validate_only) = (by.request_id.clone(), by.validate_only);
-                let asked = api::[<Create $Noun Request>] { $noun: Some(self), request_id, validate_only };
-                let answer = by.registry().[<create_ $noun>](asked).await?.into_inner();
+                let asked = $api::[<Create $Noun Request>] { $noun: Some(self), request_id, validate_only };
+                let answer = by.$api().[<create_ $noun>](asked).await?.into_inner();
                 Ok(Written { position: answer.position(), noun: answer.$noun.unwrap() })
             }
 
             async fn get(by: &Caller, name: &str, min_position: Option<u64>) -> Answer<Self> {
-                let asked = api::[<Get $Noun Request>] { name: Some(name.to_owned()), min_position };
-                Ok(by.registry().[<get_ $noun>](asked).await?.into_inner().$noun.unwrap())
+                let asked = $api::[<Get $Noun Request>] { name: Some(name.to_owned()), min_position };
+                Ok(by.$api().[<get_ $noun>](asked).await?.into_inner().$noun.unwrap())
             }
 
             async fn list(by: &Caller, asked: ListQuery) -> Answer<Listed<Self>> {
                 let ListQuery { page_size, page_token, area, state, query, order_by, min_position, at, divisions_at, r#type } = asked;
-                let asked = api::[<List $Nouns Request>] { page_size, page_token, area, state, query, order_by, min_position, at, divisions_at, r#type };
-                let answer = by.registry().[<list_ $nouns>](asked).await?.into_inner();
+                let asked = $api::[<List $Nouns Request>] { page_size, page_token, area, state, query, order_by, min_position, at, divisions_at, r#type };
+                let answer = by.$api().[<list_ $nouns>](asked).await?.into_inner();
                 Ok(Listed { next_page_token: answer.next_page_token().to_owned(), position: answer.position(), nouns: answer.$nouns })
             }
 
             async fn update(self, by: &Caller, paths: Option<Vec<String>>) -> Answer<Written<Self>> {
                 let (request_id, validate_only) = (by.request_id.clone(), by.validate_only);
                 let update_mask = paths.map(|paths| FieldMask { paths });
-                let asked = api::[<Update $Noun Request>] { $noun: Some(self), update_mask, request_id, validate_only };
-                let answer = by.registry().[<update_ $noun>](asked).await?.into_inner();
+                let asked = $api::[<Update $Noun Request>] { $noun: Some(self), update_mask, request_id, validate_only };
+                let answer = by.$api().[<update_ $noun>](asked).await?.into_inner();
                 Ok(Written { position: answer.position(), noun: answer.$noun.unwrap() })
             }
 
             async fn delete(by: &Caller, name: &str, etag: Option<String>) -> Answer<u64> {
                 let (request_id, validate_only) = (by.request_id.clone(), by.validate_only);
-                let asked = api::[<Delete $Noun Request>] { name: Some(name.to_owned()), etag, request_id, validate_only };
-                Ok(by.registry().[<delete_ $noun>](asked).await?.into_inner().position())
+                let asked = $api::[<Delete $Noun Request>] { name: Some(name.to_owned()), etag, request_id, validate_only };
+                Ok(by.$api().[<delete_ $noun>](asked).await?.into_inner().position())
             }
 
             async fn put(by: &Caller, parts: Vec<Vec<Self>>) -> Answer<(Vec<PutOutcome>, u64)> {
                 let (request_id, validate_only) = (by.request_id.clone(), by.validate_only);
-                let message = move |$nouns| api::[<BatchPut $Nouns Request>] { $nouns, request_id: request_id.clone(), validate_only, update_mask: None };
+                let message = move |$nouns| $api::[<BatchPut $Nouns Request>] { $nouns, request_id: request_id.clone(), validate_only, update_mask: None };
                 let messages: Vec<_> = parts.into_iter().map(message).collect();
-                let answer = by.registry().[<batch_put_ $nouns>](futures::stream::iter(messages)).await?.into_inner();
+                let answer = by.$api().[<batch_put_ $nouns>](futures::stream::iter(messages)).await?.into_inner();
                 Ok((answer.outcomes.clone(), answer.position()))
             }
         }
     )+}};
 }
 nouns! {
+    registry:
     Division division Divisions divisions;
     Change change Changes changes;
     Agency agency Agencies agencies;
@@ -150,4 +151,21 @@ nouns! {
     Figure figure Figures figures;
     Category category Categories categories;
     Tag tag Tags tags;
+}
+nouns! {
+    pairing:
+    Commitment commitment Commitments commitments;
+    Approval approval Approvals approvals;
+    Outcome outcome Outcomes outcomes;
+    Dispatch dispatch Dispatches dispatches;
+    Arrival arrival Arrivals arrivals;
+    Project project Projects projects;
+    Allocation allocation Allocations allocations;
+    Payment payment Payments payments;
+    Receipt receipt Receipts receipts;
+    Programme programme Programmes programmes;
+    Activity activity Activities activities;
+    Offer offer Offers offers;
+    Need need Needs needs;
+    Order order Orders orders;
 }

@@ -21,7 +21,6 @@ use qianshou_kernel::{
     kind::Kinds,
     ledger::{self, Ledger},
 };
-use qianshou_registry::domain::KINDS;
 use tempfile::TempDir;
 use tokio::runtime::Builder;
 
@@ -134,7 +133,7 @@ impl World {
     /// The ledger of node 64 on this database; a second one on the same is what another process would have.
     pub async fn ledger_on(&self, db: Db) -> Ledger {
         let limits = ledger::Limits { poll_ms: 20, ..ledger::Limits::default() };
-        Ledger::open(db, "64", Arc::new(Kinds::new(KINDS)), self.clock.clone(), limits).await.unwrap()
+        Ledger::open(db, "64", Arc::new(Kinds::new(qianshou::node::kinds())), self.clock.clone(), limits).await.unwrap()
     }
 
     /// A new node that serves.
@@ -200,6 +199,7 @@ pub async fn open(url: &str) -> Db {
     let migrations = [
         ledger::MIGRATIONS,
         qianshou_registry::MIGRATIONS,
+        qianshou_pairing::MIGRATIONS,
         qianshou_exchange::MIGRATIONS,
         qianshou_reporting::MIGRATIONS,
     ];

@@ -7,6 +7,7 @@ mod contract;
 mod exchange;
 mod keeping;
 mod ledger;
+mod pairing;
 mod python;
 mod registry;
 mod reporting;

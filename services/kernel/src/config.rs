@@ -94,6 +94,7 @@ pub struct Roles {
 #[serde(deny_unknown_fields)]
 pub struct Neighbours {
     pub registry: Vec<String>,
+    pub pairing: Vec<String>,
     pub exchange: Vec<String>,
     pub reporting: Vec<String>,
 }

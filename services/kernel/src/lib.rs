@@ -13,6 +13,7 @@ pub mod error;
 pub mod filter;
 pub mod follow;
 pub mod id;
+pub mod identifier;
 pub mod identity;
 pub mod joint;
 pub mod kind;

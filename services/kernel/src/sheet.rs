@@ -5,6 +5,8 @@
 /// The sheet of one noun.
 #[derive(Debug)]
 pub struct Sheet {
+    /// What commands call it, where that is not its collection.
+    pub kind: Option<&'static str>,
     /// What offices call it: `社会工作机构`.
     pub title: &'static str,
     /// Its columns in the order a template has them.
@@ -15,7 +17,13 @@ impl Sheet {
     /// A sheet with these columns.
     #[must_use]
     pub const fn new(title: &'static str, columns: &'static [Column]) -> Self {
-        Self { title, columns }
+        Self { kind: None, title, columns }
+    }
+
+    /// What commands call it.
+    #[must_use]
+    pub const fn called(self, kind: &'static str) -> Self {
+        Self { kind: Some(kind), ..self }
     }
 }
 
@@ -57,6 +65,8 @@ pub enum Cell {
     Texts,
     /// A whole number.
     Count,
+    /// Money in yuan with two decimals at most; the field holds 分.
+    Yuan,
     /// Yes or no.
     Flag,
     /// Several whole numbers, between `；`.

@@ -20,7 +20,7 @@ use qianshou_kernel::{
     follow::Feed,
     id::{Area, Ids},
     identity::{CachedTokens, NodeKeys, Role, StoredTokens, TokenDesk, card},
-    kind::{Kinds, Verbs},
+    kind::{Kind, Kinds, Verbs},
     ledger::{self, Ledger},
     person::Secrets,
     server::{self, Listener, PeerSet},
@@ -29,6 +29,7 @@ use qianshou_proto::{
     identity::v1::identity_service_server::{IdentityServiceServer, SERVICE_NAME as IDENTITY},
     ledger::v1::ledger_service_server::{LedgerServiceServer, SERVICE_NAME as LEDGER},
 };
+use qianshou_pairing::Pairing;
 use qianshou_registry::{Registry, store::List};
 use qianshou_reporting::Reporting;
 use tokio::task::JoinSet;
@@ -110,26 +111,28 @@ fn whole() -> Area {
     Area::parse(Area::NATION).expect("00 is an area")
 }
 
+/// Every house's kinds: whichever houses a process serves, it indexes and looks up all of them.
+#[must_use]
+pub fn kinds() -> Vec<Kind> {
+    [&qianshou_registry::domain::KINDS[..], &qianshou_pairing::domain::KINDS].concat()
+}
+
 /// Every house's tables, in the order they are made.
 #[must_use]
 pub fn migrations() -> Vec<Migration> {
     let houses = [
         ledger::MIGRATIONS,
         qianshou_registry::MIGRATIONS,
+        qianshou_pairing::MIGRATIONS,
         qianshou_exchange::MIGRATIONS,
         qianshou_reporting::MIGRATIONS,
     ];
     houses.concat()
 }
 
-/// Every house's nouns.
-fn kinds() -> Kinds {
-    Kinds::new(qianshou_registry::domain::KINDS)
-}
-
 /// Brings the index of every kind to this binary's level, in a database that holds a ledger.
 pub async fn reindex(db: &Db) -> Result<()> {
-    let count = ledger::reindex(db, &kinds(), |count| tracing::info!(count, "records are indexed again")).await?;
+    let count = ledger::reindex(db, &Kinds::new(kinds()), |count| tracing::info!(count, "records are indexed again")).await?;
     if count > 0 {
         tracing::info!(count, "every record is indexed as this program does");
     }
@@ -183,7 +186,7 @@ impl Node {
         )
         .await?;
         db.migrate(&migrations()).await?;
-        let kinds = Arc::new(kinds());
+        let kinds = Arc::new(Kinds::new(kinds()));
         let limits = ledger::Limits {
             group_max_commands: config.ledger.group_max_commands,
             group_max_writes: config.ledger.group_max_records,
@@ -288,6 +291,9 @@ impl Node {
             registry.start(cancel.clone());
             routes = routes.add_service(bounded!(registry.service()));
             tokio::spawn(forget_requests(self.ledger.clone(), config.ledger.request_keep_days, cancel.clone()));
+        }
+        if roles.has(House::Pairing) {
+            routes = routes.add_service(bounded!(Pairing::new(self.verbs()).service()));
         }
         if roles.has(House::Reporting) {
             routes = routes.add_service(bounded!(reporting.service()));

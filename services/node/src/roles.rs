@@ -11,6 +11,7 @@ use qianshou_kernel::{
 };
 use qianshou_proto::{
     exchange::v1::exchange_admin_service_server::SERVICE_NAME as EXCHANGE_ADMIN,
+    pairing::v1::pairing_service_server::SERVICE_NAME as PAIRING,
     registry::v1::registry_service_server::SERVICE_NAME as REGISTRY,
     reporting::v1::reporting_service_server::SERVICE_NAME as REPORTING,
 };
@@ -20,16 +21,18 @@ use tonic::service::Routes;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum House {
     Registry,
+    Pairing,
     Exchange,
     Reporting,
 }
 
 impl House {
-    const ALL: [Self; 3] = [Self::Registry, Self::Exchange, Self::Reporting];
+    const ALL: [Self; 4] = [Self::Registry, Self::Pairing, Self::Exchange, Self::Reporting];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Registry => "registry",
+            Self::Pairing => "pairing",
             Self::Exchange => "exchange",
             Self::Reporting => "reporting",
         }
@@ -39,6 +42,7 @@ impl House {
     pub(crate) fn service(self) -> &'static str {
         match self {
             Self::Registry => REGISTRY,
+            Self::Pairing => PAIRING,
             Self::Exchange => EXCHANGE_ADMIN,
             Self::Reporting => REPORTING,
         }
@@ -47,6 +51,7 @@ impl House {
     fn addresses(self, neighbours: &Neighbours) -> &[String] {
         match self {
             Self::Registry => &neighbours.registry,
+            Self::Pairing => &neighbours.pairing,
             Self::Exchange => &neighbours.exchange,
             Self::Reporting => &neighbours.reporting,
         }
@@ -126,7 +131,7 @@ mod tests {
     #[test]
     fn roles_are_houses() {
         let parse = |names: &[&str]| Roles::parse(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
-        assert_eq!(parse(&[]).unwrap(), parse(&["reporting", " registry", "exchange", "registry"]).unwrap());
+        assert_eq!(parse(&[]).unwrap(), parse(&["reporting", " registry", "exchange", "pairing", "registry"]).unwrap());
         let one = parse(&["reporting"]).unwrap();
         assert!(one.has(House::Reporting) && !one.has(House::Registry));
         assert_eq!(parse(&["console"]).unwrap_err().reason(), Reason::NotInList);

@@ -205,7 +205,7 @@ impl Follow {
         let mut groups = Sets::new();
         let mut members: BTreeMap<String, Vec<Record>> = BTreeMap::new();
         let same: Same = records.values().filter_map(|record| self.catalogue.link(record)).collect();
-        for record in records.values().filter(|record| self.catalogue.holding(record.kind()).is_some()) {
+        for record in records.values().filter(|record| !self.catalogue.is_link(record.kind())) {
             for root in self.catalogue.roots(record) {
                 let end = same.end(&root);
                 let subject = self.catalogue.subject_name(end, records.get(end));

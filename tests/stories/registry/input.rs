@@ -44,7 +44,7 @@ async fn a_bad_record_leaves_its_neighbours_alone(world: World) {
 }
 
 /// One kind of fault in one field.
-pub(super) type Fault<N> = (fn(&mut N), Reason, &'static str);
+pub(crate) type Fault<N> = (fn(&mut N), Reason, &'static str);
 
 async fn bad_input_is_refused_and_nothing_is_written(world: World) {
     let ningxia = world.node("64").await;
@@ -109,7 +109,7 @@ async fn bad_input_is_refused_and_nothing_is_written(world: World) {
 }
 
 /// Each fault is refused the same way alone, in a batch, and when only asked.
-pub(super) async fn refuse_all<N: Noun>(admin: &Caller, sound: &N, faults: &[Fault<N>]) {
+pub(crate) async fn refuse_all<N: Noun>(admin: &Caller, sound: &N, faults: &[Fault<N>]) {
     for (spoil, reason, field) in faults {
         let mut noun = sound.clone();
         spoil(&mut noun);

@@ -3,7 +3,7 @@
 mod callers;
 mod finding;
 mod history;
-mod input;
+pub(crate) mod input;
 mod lists;
 mod moving;
 mod nouns;
@@ -67,7 +67,7 @@ async fn every_noun_lives_from_create_to_delete(world: World) {
 }
 
 /// Creates, reads, lists and changes a record, with a mask and without; answers it as it then stands.
-async fn a_life<N: Noun>(node: &Node, noun: N, change: impl Fn(&mut N), field: &str) -> N {
+pub(crate) async fn a_life<N: Noun>(node: &Node, noun: N, change: impl Fn(&mut N), field: &str) -> N {
     let admin = &node.admin;
     let before = node.position().await;
     let mut created = admin.create(noun.clone()).await.unwrap();
@@ -104,7 +104,7 @@ async fn a_life<N: Noun>(node: &Node, noun: N, change: impl Fn(&mut N), field: &
     whole.noun
 }
 
-async fn end_of_life<N: Noun>(admin: &Caller, name: String, noun: N) {
+pub(crate) async fn end_of_life<N: Noun>(admin: &Caller, name: String, noun: N) {
     let position = admin.delete::<N>(&name).await.unwrap();
     assert!(position > 0);
     refused(admin.get::<N>(&name).await, Reason::NotFound, "name");

@@ -15,7 +15,7 @@ fn each_house_has_grants_of_its_own_postgres() {
     qianshou_tests::run(Database::Postgres, each_house_has_grants_of_its_own);
 }
 
-const HOUSES: [&str; 3] = ["registry", "exchange", "reporting"];
+const HOUSES: [&str; 4] = ["registry", "pairing", "exchange", "reporting"];
 
 async fn each_house_has_grants_of_its_own(world: World) {
     let town = world.town("64").await;
@@ -24,7 +24,7 @@ async fn each_house_has_grants_of_its_own(world: World) {
     let addresses = world.database_roles(&owner, &file).await;
     let address = |house: &str| addresses[HOUSES.iter().position(|known| *known == house).unwrap()].as_str();
     let serve = async |house: &str| town.serve(house, &[("QIANSHOU__DATABASE__URL", address(house))]).await;
-    let [registry, exchange, reporting] =
+    let [registry, pairing, exchange, reporting] =
         futures::future::join_all(HOUSES.map(serve)).await.try_into().unwrap_or_else(|_| unreachable!());
     let nation = world.process("00", &[]).await;
 
@@ -47,7 +47,7 @@ async fn each_house_has_grants_of_its_own(world: World) {
         let counted = async || (figures(&at.admin).await == [20, 20, 22, 20]).then_some(());
         eventually("the table", counted).await;
     }
-    for house in [&registry, &exchange, &reporting] {
+    for house in [&registry, &pairing, &exchange, &reporting] {
         assert!(!house.said().contains("permission denied"), "{}", house.said());
     }
 

@@ -201,7 +201,7 @@ async fn a_sqlite_file_has_one_process(world: World) {
     let said = refused_to_serve(&town, &["--role", "registry"]).await;
     assert!(said.contains("--role") && said.contains("PostgreSQL") && said.contains("只能由一个进程服务"), "{said}");
     let said = refused_to_serve(&town, &["--role", "registry,console"]).await;
-    assert!(said.contains("registry, exchange, reporting"), "{said}");
+    assert!(said.contains("registry, pairing, exchange, reporting"), "{said}");
     let mut first = world.process("64", &[]).await;
     first.admin.create(agency(1)).await.unwrap();
     let said = refused_to_serve(&town, &[]).await;

@@ -19,6 +19,8 @@ pub struct Check {
     pub violations: Vec<Violation>,
     /// Today in China.
     pub today: Date,
+    /// The code of this node, whose records these are.
+    pub home: String,
     /// What is known of records that are referred to by key.
     known: Option<BTreeMap<String, Name>>,
     /// References by key that have to be looked up.
@@ -38,8 +40,9 @@ pub enum Days {
 }
 
 impl Check {
-    pub(crate) fn new(today: Date, text_max_chars: usize) -> Self {
-        Self { violations: vec![], today, known: None, lookups: BTreeSet::new(), text_max_chars, part: String::new() }
+    pub(crate) fn new(today: Date, home: &str, text_max_chars: usize) -> Self {
+        let (violations, lookups) = (vec![], BTreeSet::new());
+        Self { violations, today, home: home.to_owned(), known: None, lookups, text_max_chars, part: String::new() }
     }
 
     /// The same check once the references by key have been looked up.
@@ -161,6 +164,16 @@ impl Check {
             // The key itself may be a citizen number and is not repeated.
             Some(None) => self.refuse(field, Reason::ReferenceNotFound, kind),
         }
+    }
+
+    /// The record of this node with this natural key, if there is one. `None`: it is not known yet, the record is checked again.
+    pub fn find(&mut self, kind: &str, key: &str) -> Option<Option<String>> {
+        let text = format!("{kind}/{key}");
+        let found = self.known.as_ref().map(|known| known.get(&text).map(Name::to_string));
+        if found.is_none() {
+            self.lookups.insert(text);
+        }
+        found
     }
 
     /// A field with a form of its own: on success its one form is kept.

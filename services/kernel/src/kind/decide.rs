@@ -73,8 +73,8 @@ impl Verbs {
         self.check(&mut drafts).await?;
         self.find_by_key(&mut drafts).await?;
         let referred = self.settle(&mut drafts).await?;
-        // What is for the nation as a whole is the nation's, whose code is in no list of its parts.
-        let listed = |area: &String| area != Area::NATION || self.ledger.node() != Area::NATION;
+        // What is for the whole of a node's area needs no list of its parts; the nation's code is in none.
+        let listed = |area: &String| area != self.ledger.node();
         let places: BTreeSet<String> = drafts.iter().filter_map(|d| d.index.area.clone().filter(listed)).collect();
         let unknown = if N::HOME.is_some() {
             BTreeSet::new()
@@ -135,7 +135,7 @@ impl Verbs {
     }
 
     fn fresh_check(&self) -> Check {
-        Check::new(self.ledger.clock().today(), self.text_max_chars)
+        Check::new(self.ledger.clock().today(), self.ledger.node(), self.text_max_chars)
     }
 
     /// Brings every noun into its one form; those that refer to others by key are checked again once these are known.

@@ -31,10 +31,14 @@ enum At<R: 'static> {
     Choice(fn(&mut R) -> &mut Option<i32>, fn(i32) -> bool),
     Choices(fn(&mut R) -> &mut Vec<i32>, fn(i32) -> bool),
     Count(fn(&mut R) -> &mut Option<u32>, u32, u32),
+    Fen(fn(&mut R) -> &mut Option<i64>, i64),
     Flag(fn(&mut R) -> &mut Option<bool>),
     Parts(&'static dyn Several<R>),
     Counts(fn(&mut R) -> &mut Vec<u32>),
 }
+
+/// The most that one record may say of money: ten trillion yuan. Sums of many still fit.
+pub const FEN_MOST: i64 = 1_000_000_000_000_000;
 
 /// Brings a text into its one form. It is given today.
 pub type Form = fn(&str, Date) -> Result<String, (Reason, String)>;
@@ -151,6 +155,16 @@ impl<R> Field<R> {
         Self { column: Column::new(field, header, Cell::Count), at: At::Count(at, *range.start(), *range.end()) }
     }
 
+    /// Money in 分, at least so much and at most [`FEN_MOST`]; in a sheet in yuan, exactly.
+    pub const fn fen(
+        field: &'static str,
+        header: &'static str,
+        at: fn(&mut R) -> &mut Option<i64>,
+        least: i64,
+    ) -> Self {
+        Self { column: Column::new(field, header, Cell::Yuan), at: At::Fen(at, least) }
+    }
+
     /// Yes or no.
     pub const fn flag(field: &'static str, header: &'static str, at: fn(&mut R) -> &mut Option<bool>) -> Self {
         Self { column: Column::new(field, header, Cell::Flag), at: At::Flag(at) }
@@ -242,6 +256,12 @@ impl<R> Field<R> {
             At::Count(at, least, most) => {
                 if at(record).is_some_and(|count| !(least..=most).contains(&count)) {
                     check.refuse(field, Reason::Malformed, format!("{least}–{most}"));
+                }
+                required(check, at(record).is_some());
+            }
+            At::Fen(at, least) => {
+                if at(record).is_some_and(|fen| !(least..=FEN_MOST).contains(&fen)) {
+                    check.refuse(field, Reason::Malformed, format!("{least}–{FEN_MOST} 分 (fen)"));
                 }
                 required(check, at(record).is_some());
             }

@@ -15,7 +15,7 @@ mod verbs;
 use std::{collections::BTreeMap, sync::LazyLock};
 
 pub use check::{Check, Days};
-pub use field::{Field, Parts, Several, columns};
+pub use field::{FEN_MOST, Field, Parts, Several, columns};
 pub use list::{ListQuery, Listed};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, MethodDescriptor};

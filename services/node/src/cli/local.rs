@@ -57,7 +57,7 @@ pub(super) struct Serve {
     /// The node's configuration.
     #[arg(long)]
     config: PathBuf,
-    /// Houses of this process: registry, exchange, reporting. The others are its neighbours' ([neighbours]); on PostgreSQL only.
+    /// Houses of this process: registry, pairing, exchange, reporting. The others are its neighbours' ([neighbours]); on PostgreSQL only.
     #[arg(long, value_delimiter = ',')]
     role: Vec<String>,
 }

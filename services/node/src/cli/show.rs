@@ -58,7 +58,7 @@ fn short(name: &str, prefix: &str) -> String {
 }
 
 /// 分 as yuan: `7860000.00`.
-fn yuan(fen: i64) -> String {
+pub(crate) fn yuan(fen: i64) -> String {
     format!("{}{}.{:02}", if fen < 0 { "-" } else { "" }, fen.unsigned_abs() / 100, fen.unsigned_abs() % 100)
 }
 

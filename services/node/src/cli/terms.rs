@@ -9,14 +9,14 @@ use qianshou_proto::{
     common::v1::{Condition, FieldPath, Filter, condition},
     exchange::v1::KindClause,
 };
-use qianshou_registry::domain::KINDS;
 
 /// One clause: a kind and the fields that cross. `*` is every field that may; `@person` adds the person's pseudonym.
 /// With an area, only records whose division lies in it.
 pub(crate) fn clause(share: &str, area: Option<&str>) -> Result<KindClause> {
     let wrong = |detail: &str| Error::refused("--share", Reason::Malformed, detail.to_owned());
     let (kind, fields) = share.split_once('=').ok_or_else(|| wrong("KIND=FIELD,FIELD,@person"))?;
-    let known = KINDS.iter().find(|k| k.collection == kind);
+    let kinds = crate::node::kinds();
+    let known = kinds.iter().find(|k| k.collection == kind);
     let message = known.and_then(|k| descriptors().get_message_by_name(k.message));
     let message = message.ok_or_else(|| Error::refused("--share", Reason::NotInList, kind))?;
     let mut clause = KindClause { kind: Some(kind.to_owned()), pseudonym: Some(false), ..KindClause::default() };

@@ -5,13 +5,21 @@ use indicatif::ProgressBar;
 use qianshou_kernel::error::{Error, Result};
 use qianshou_proto::{
     common::v1::{PutOutcome, PutState},
+    pairing::v1::{
+        Allocation, Approval, Arrival, BatchPutAllocationsRequest, BatchPutApprovalsRequest, BatchPutArrivalsRequest,
+        BatchPutCommitmentsRequest, BatchPutDispatchesRequest, BatchPutOutcomesRequest, BatchPutPaymentsRequest,
+        BatchPutProjectsRequest, BatchPutReceiptsRequest, Commitment, Dispatch, Outcome, Payment, Project, Receipt,
+    },
     registry::v1::{
         Agency, BatchPutAgenciesRequest, BatchPutCertificatesRequest, BatchPutStationsRequest, BatchPutWorkersRequest,
         Certificate, Station, Worker,
     },
 };
 
-use super::{nodes::DemoNode, sample::Sample};
+use super::{
+    nodes::DemoNode,
+    sample::{Sample, pairing::Halves},
+};
 
 /// Records in one message of a batch, and messages in one batch.
 const PART: usize = 500;
@@ -44,15 +52,30 @@ pub(super) async fn fill(node: &DemoNode, sample: Sample, bar: &ProgressBar) -> 
     Ok(())
 }
 
+/// Fills a node with its halves, once its agencies are there.
+pub(super) async fn pair(node: &DemoNode, halves: Halves, bar: &ProgressBar) -> Result<()> {
+    bar.inc_length(halves.len() as u64);
+    put_commitments(node, halves.commitments, bar).await?;
+    put_approvals(node, halves.approvals, bar).await?;
+    put_outcomes(node, halves.outcomes, bar).await?;
+    put_dispatches(node, halves.dispatches, bar).await?;
+    put_arrivals(node, halves.arrivals, bar).await?;
+    put_projects(node, halves.projects, bar).await?;
+    put_allocations(node, halves.allocations, bar).await?;
+    put_payments(node, halves.payments, bar).await?;
+    put_receipts(node, halves.receipts, bar).await?;
+    Ok(())
+}
+
 macro_rules! put {
-    ($name:ident, $rpc:ident, $record:ty, $request:ident, $field:ident) => {
+    ($name:ident, $house:ident, $rpc:ident, $record:ty, $request:ident, $field:ident) => {
         async fn $name(node: &DemoNode, records: Vec<$record>, bar: &ProgressBar) -> Result<Vec<String>> {
             let mut names = Vec::with_capacity(records.len());
             for batch in records.chunks(BATCH) {
                 let parts: Vec<$request> =
                     batch.chunks(PART).map(|part| $request { $field: part.to_vec(), ..$request::default() }).collect();
                 let answer = node
-                    .registry()
+                    .$house()
                     .$rpc(stream::iter(parts))
                     .await
                     .map_err(|s| Error::broken(s.message().to_owned()))?;
@@ -66,10 +89,19 @@ macro_rules! put {
     };
 }
 
-put!(put_agencies, batch_put_agencies, Agency, BatchPutAgenciesRequest, agencies);
-put!(put_stations, batch_put_stations, Station, BatchPutStationsRequest, stations);
-put!(put_workers, batch_put_workers, Worker, BatchPutWorkersRequest, workers);
-put!(put_certificates, batch_put_certificates, Certificate, BatchPutCertificatesRequest, certificates);
+put!(put_agencies, registry, batch_put_agencies, Agency, BatchPutAgenciesRequest, agencies);
+put!(put_stations, registry, batch_put_stations, Station, BatchPutStationsRequest, stations);
+put!(put_workers, registry, batch_put_workers, Worker, BatchPutWorkersRequest, workers);
+put!(put_certificates, registry, batch_put_certificates, Certificate, BatchPutCertificatesRequest, certificates);
+put!(put_commitments, pairing, batch_put_commitments, Commitment, BatchPutCommitmentsRequest, commitments);
+put!(put_approvals, pairing, batch_put_approvals, Approval, BatchPutApprovalsRequest, approvals);
+put!(put_outcomes, pairing, batch_put_outcomes, Outcome, BatchPutOutcomesRequest, outcomes);
+put!(put_dispatches, pairing, batch_put_dispatches, Dispatch, BatchPutDispatchesRequest, dispatches);
+put!(put_arrivals, pairing, batch_put_arrivals, Arrival, BatchPutArrivalsRequest, arrivals);
+put!(put_projects, pairing, batch_put_projects, Project, BatchPutProjectsRequest, projects);
+put!(put_allocations, pairing, batch_put_allocations, Allocation, BatchPutAllocationsRequest, allocations);
+put!(put_payments, pairing, batch_put_payments, Payment, BatchPutPaymentsRequest, payments);
+put!(put_receipts, pairing, batch_put_receipts, Receipt, BatchPutReceiptsRequest, receipts);
 
 fn named(outcome: PutOutcome) -> Result<String> {
     if outcome.state() == PutState::Refused {

@@ -58,8 +58,13 @@ pub async fn run(options: Options) -> Result<ExitCode> {
     let [fujian, ningxia, nation] = &nodes;
     say(&options, "登记福建与宁夏的数据 | filling Fujian and Ningxia through their own RPC API …");
     let bar = progress(&options);
-    fill::fill(fujian, sample::fujian(SEED)?, &bar).await?;
-    fill::fill(ningxia, sample::ningxia(SEED)?, &bar).await?;
+    let (of_fujian, of_ningxia) = (sample::fujian(SEED)?, sample::ningxia(SEED)?);
+    let [ours, theirs, approvals] = sample::pairing::halves(&of_fujian, &of_ningxia);
+    fill::fill(fujian, of_fujian, &bar).await?;
+    fill::fill(ningxia, of_ningxia, &bar).await?;
+    for (node, halves) in [(fujian, ours), (ningxia, theirs), (nation, approvals)] {
+        fill::pair(node, halves, &bar).await?;
+    }
     bar.finish_and_clear();
 
     say(&options, "交换名片、签署协议 | cards, agreements signed by both sides …");
@@ -73,7 +78,10 @@ pub async fn run(options: Options) -> Result<ExitCode> {
     let exchange_seconds = exchange_started.elapsed().as_secs_f64();
 
     let table = read_table(nation).await?;
-    let checks = check(&table, &streams);
+    let mut checks = check(&table, &streams);
+    for province in [fujian, ningxia] {
+        checks.extend(check_at(province).await?);
+    }
     let ok = checks.iter().all(|c| c["ok"] == true);
     let entries: u64 = streams.iter().map(|(_, stream)| stream.entries()).sum();
     let report = json!({
@@ -148,7 +156,8 @@ async fn settle(nodes: &[DemoNode; 3], bar: &ProgressBar) -> Result<Vec<(String,
     }
 }
 
-/// What public reports say of Ningxia, and what the nation's table must say: indicator, day, breakdown, value.
+/// What public reports say of Ningxia, and what the nation's table must say: indicator, day, breakdown, value (money in 分), and what it is
+/// a part of.
 const FACTS: &[(&str, &str, Option<&str>, i64, i64)] = &[
     ("talent_total", "2023-12-31", None, 13_000, 1),
     ("certified_total", "2023-12-31", None, 4_072, 1),
@@ -161,37 +170,92 @@ const FACTS: &[(&str, &str, Option<&str>, i64, i64)] = &[
     ("station_village", "2023-12-31", None, 500, 1),
     ("township_coverage", "2021-10-31", None, 242, 242),
     ("township_coverage", "2022-10-31", None, 242, 243),
+    ("pairing_total", "2023-12-31", None, 10, 1),
+    ("pairing_total", "2023-12-31", Some("第一批"), 5, 1),
+    ("pairing_total", "2023-12-31", Some("第二批"), 5, 1),
+    ("pairing_trained", "2023-12-31", None, 300, 1),
+    ("dispatch_persons", "2023-12-31", None, 308, 1),
+    ("dispatch_projects", "2023-12-31", None, 80, 1),
+    ("funds_allocated", "2023-12-31", Some("CENTRAL"), 786_000_000, 1),
+    ("funds_allocated", "2023-12-31", Some("PROVINCIAL_MATCHING"), 628_000_000, 1),
+    ("funds_paid", "2023-12-31", None, sample::pairing::PAID_FEN, 1),
 ];
 
-async fn read_table(nation: &DemoNode) -> Result<Vec<Cell>> {
+/// What the agreements let both provinces see as the nation does.
+const SHARED: &[&str] =
+    &["pairing_total", "pairing_trained", "dispatch_persons", "dispatch_projects", "funds_allocated", "funds_paid"];
+
+/// By what an indicator of the facts is broken down.
+fn breakdown(indicator: &str) -> Option<&'static str> {
+    match indicator {
+        "certified_total" => Some("level"),
+        "pairing_total" => Some("batch"),
+        "funds_allocated" => Some("source"),
+        _ => None,
+    }
+}
+
+async fn read_table(node: &DemoNode) -> Result<Vec<Cell>> {
+    read_some(node, |_| true).await
+}
+
+async fn read_some(node: &DemoNode, wanted: impl Fn(&str) -> bool) -> Result<Vec<Cell>> {
     let mut cells = vec![];
     let mut asked: Vec<(&str, &str)> = FACTS.iter().map(|(indicator, at, ..)| (*indicator, *at)).collect();
     asked.dedup();
-    for (indicator, at) in asked {
+    for (indicator, at) in asked.into_iter().filter(|(indicator, _)| wanted(indicator)) {
         let request = ReadTableRequest {
             indicators: vec![indicator.to_owned()],
             area: Some("64".to_owned()),
             at: Some(at.to_owned()),
-            by: if indicator == "certified_total" { vec!["level".to_owned()] } else { vec![] },
+            by: breakdown(indicator).map(str::to_owned).into_iter().collect(),
             ..ReadTableRequest::default()
         };
-        cells.extend(nation.table(request).await?);
+        cells.extend(node.table(request).await?);
     }
     Ok(cells)
 }
 
-fn check(table: &[Cell], streams: &[(String, Stream)]) -> Vec<Value> {
-    let facts = FACTS.iter().map(|(indicator, at, level, value, whole)| {
+/// The facts that a province sees too.
+async fn check_at(province: &DemoNode) -> Result<Vec<Value>> {
+    let is_shared = |indicator: &str| SHARED.contains(&indicator);
+    let table = read_some(province, is_shared).await?;
+    let checks = check_facts(&table, is_shared);
+    Ok(checks
+        .map(|mut check| {
+            check["name"] = json!(format!("{} at {}", check["name"].as_str().unwrap_or_default(), province.code));
+            check
+        })
+        .collect())
+}
+
+/// The province's match of each central yuan, in thousandths.
+fn check_match(table: &[Cell]) -> Value {
+    let of = |source: &str| {
+        let fits = |c: &&Cell| c.indicator() == "funds_allocated" && c.by.first().is_some_and(|by| by.value() == source);
+        table.iter().find(fits).and_then(|cell| if let Some(cell::Value::Fen(fen)) = cell.value { Some(fen) } else { None })
+    };
+    let (central, matching) = (of("CENTRAL").unwrap_or(0), of("PROVINCIAL_MATCHING").unwrap_or(0));
+    let thousandths = (matching * 1_000 + central / 2).checked_div(central).unwrap_or(0);
+    json!({"name": "matching ratio", "ok": thousandths == 799, "note": format!("expected 0.799, found 0.{thousandths:03}")})
+}
+
+fn check_facts<'a>(table: &'a [Cell], wanted: impl Fn(&str) -> bool + 'a) -> impl Iterator<Item = Value> + 'a {
+    FACTS.iter().filter(move |(indicator, ..)| wanted(indicator)).map(|(indicator, at, level, value, whole)| {
         let of = |cell: &&Cell| cell.indicator() == *indicator && cell.at() == *at && cell.by.first().map(|d| d.value()) == *level;
         let found = table.iter().find(of).and_then(|cell| cell.value.as_ref());
         let ok = match found {
-            Some(cell::Value::Count(count)) => count == value,
+            Some(cell::Value::Count(figure) | cell::Value::Fen(figure)) => figure == value,
             Some(cell::Value::Ratio(ratio)) => (ratio.numerator(), ratio.denominator()) == (*value, *whole),
             _ => false,
         };
         let name = level.map_or_else(|| format!("{indicator}@{at}"), |level| format!("{indicator}[{level}]@{at}"));
         json!({"name": name, "ok": ok, "note": format!("expected {value}{}, found {found:?}", if *whole == 1 { String::new() } else { format!("/{whole}") })})
-    });
+    })
+}
+
+fn check(table: &[Cell], streams: &[(String, Stream)]) -> Vec<Value> {
+    let facts = check_facts(table, |_| true).chain([check_match(table)]);
     let streams = streams.iter().map(|(from, s)| {
         let ok = s.entries() == s.applied() && s.behind() == 0 && s.quarantined() == 0;
         json!({"name": format!("stream {from}→{}", s.peer()), "ok": ok, "note": format!("{} entries, {} applied", s.entries(), s.applied())})

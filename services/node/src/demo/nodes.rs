@@ -9,11 +9,13 @@ use qianshou_kernel::{
     clock::{Clock, format_day},
     config::Config,
     error::{Error, Result},
+    id::Area,
     identity::NodeKeys,
     line::Line,
 };
 use qianshou_proto::{
     exchange::v1::{self as api, exchange_admin_service_client::ExchangeAdminServiceClient},
+    pairing::v1::pairing_service_client::PairingServiceClient,
     registry::v1::registry_service_client::RegistryServiceClient,
     reporting::v1::{Cell, ReadTableRequest, reporting_service_client::ReportingServiceClient},
 };
@@ -100,6 +102,10 @@ impl DemoNode {
         RegistryServiceClient::new(self.line.clone()).max_decoding_message_size(64 << 20)
     }
 
+    pub(super) fn pairing(&self) -> PairingServiceClient<Line> {
+        PairingServiceClient::new(self.line.clone()).max_decoding_message_size(64 << 20)
+    }
+
     fn admin(&self) -> ExchangeAdminServiceClient<Line> {
         ExchangeAdminServiceClient::new(self.line.clone())
     }
@@ -146,16 +152,36 @@ pub(super) async fn introduce_all(nodes: &[DemoNode; 3]) -> Result<()> {
     Ok(())
 }
 
-/// Four agreements: both provinces to the nation (no names, no numbers), and the partners to each other.
-pub(super) const AGREEMENTS: usize = 4;
+/// Six agreements: both provinces to the nation (no names, no numbers), the partners to each other, and the nation to both.
+pub(super) const AGREEMENTS: usize = 6;
 
 const TO_NATION: &[&str] = &[
     "agencies=*",
     "stations=*",
     "workers=division,employer,sector,post_category,station,assignment,languages,since,until,@person",
     "certificates=worker,level,issued_on,registered_until,revoked_on,division",
+    "commitments=*",
+    "outcomes=*",
+    DISPATCHES,
+    "arrivals=*",
+    "projects=*",
+    "allocations=*",
+    "payments=*",
+    "receipts=*",
 ];
-const TO_PARTNER: &[&str] = &["agencies=display_name,uscc,type,division,founded_on,closed_on"];
+const TO_PARTNER: &[&str] = &[
+    "agencies=display_name,uscc,type,division,founded_on,closed_on",
+    "commitments=*",
+    "outcomes=*",
+    DISPATCHES,
+    "arrivals=*",
+    "allocations=*",
+    "payments=*",
+    "receipts=*",
+];
+const DISPATCHES: &str =
+    "dispatches=programme,year,host_division,from,until,number,returned_on,division,participations,@person";
+const FROM_NATION: &[&str] = &["approvals=*"];
 
 /// Drafts at the provider, signs at both, and waits until all are in force.
 pub(super) async fn agree_all(nodes: &[DemoNode; 3]) -> Result<()> {
@@ -165,6 +191,8 @@ pub(super) async fn agree_all(nodes: &[DemoNode; 3]) -> Result<()> {
         (fujian, nation, TO_NATION),
         (ningxia, fujian, TO_PARTNER),
         (fujian, ningxia, TO_PARTNER),
+        (nation, ningxia, FROM_NATION),
+        (nation, fujian, FROM_NATION),
     ] {
         let standing = provider.agreements().await?;
         let same = |a: &&api::Agreement| {
@@ -179,7 +207,9 @@ pub(super) async fn agree_all(nodes: &[DemoNode; 3]) -> Result<()> {
 
 async fn agree(provider: &DemoNode, consumer: &DemoNode, shares: &[&str]) -> Result<()> {
     let person = shares.iter().any(|share| share.contains("@person"));
-    let clauses = shares.iter().map(|share| clause(share, Some(provider.code)));
+    // What the nation decides is for both sides, wherever it is about.
+    let area = Some(provider.code).filter(|code| *code != Area::NATION);
+    let clauses = shares.iter().map(|share| clause(share, area));
     let terms = api::Terms {
         provider: Some(provider.code.to_owned()),
         consumer: Some(consumer.code.to_owned()),

@@ -8,6 +8,8 @@
 //! One register: a [`Plan`] says how many of what → [`Land`] is where → [`Chance`] makes agencies, then their stations, then
 //! workers for the stations' seats, then the certificates of the workers.
 
+pub mod pairing;
+
 use std::collections::BTreeSet;
 
 use qianshou_kernel::{

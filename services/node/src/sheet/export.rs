@@ -16,6 +16,8 @@ use qianshou_kernel::{
     sheet::{Cell, Choice, Column},
 };
 
+use crate::cli::show::yuan;
+
 use super::{
     Described, REF, REF_HEADER, Value,
     client::{Client, PAGE_RECORDS, text_of},
@@ -200,6 +202,7 @@ fn cell(column: &Column, record: &DynamicMessage) -> Value {
         Cell::Day | Cell::LastDay => parse_day(&text()).map_or_else(|| Value::text(text()), Value::Day),
         Cell::Texts => Value::text(text::joined(all().iter().filter_map(Field::as_str), text::BETWEEN)),
         Cell::Count => Value::text(value.as_u32().map(|count| count.to_string()).unwrap_or_default()),
+        Cell::Yuan => Value::text(value.as_i64().map(yuan).unwrap_or_default()),
         Cell::Counts => {
             let counts: Vec<String> = all().iter().filter_map(Field::as_u32).map(|count| count.to_string()).collect();
             Value::text(counts.join("；"))

@@ -24,8 +24,9 @@ use qianshou_kernel::{
     kind::Kind,
     sheet::Sheet,
 };
-use qianshou_registry::domain::KINDS;
 use time::Date;
+
+use crate::node::kinds;
 
 /// The column that tells equal rows apart and, in an export, names the record.
 pub(crate) const REF: &str = "ref";
@@ -99,9 +100,11 @@ pub(crate) struct Described {
 /// A kind by its name, if it has a sheet.
 pub(crate) fn kind(name: &str) -> Result<Described> {
     let described = |kind: &Kind| kind.sheet.map(|sheet| Described { kind: *kind, sheet });
-    let found = KINDS.iter().filter(|kind| kind.collection == name).find_map(described);
-    found.ok_or_else(|| {
-        let known: Vec<&str> = KINDS.iter().filter(|kind| kind.sheet.is_some()).map(|kind| kind.collection).collect();
+    let all: Vec<Described> = kinds().iter().filter_map(described).collect();
+    let called = |described: &Described| described.sheet.kind.unwrap_or(described.kind.collection);
+    let found = all.iter().find(|described| called(described) == name || described.kind.collection == name);
+    found.copied().ok_or_else(|| {
+        let known: Vec<&str> = all.iter().map(called).collect();
         Error::refused("KIND", Reason::NotInList, known.join(", "))
     })
 }
@@ -123,16 +126,23 @@ mod tests {
 
     #[test]
     fn every_sheet_fits_its_message() {
-        for kind in KINDS {
+        for kind in kinds() {
             let Described { sheet, .. } = super::kind(kind.collection).unwrap();
             let message = descriptors().get_message_by_name(kind.message).unwrap();
             // What an export did not hold, the next import would wipe out.
             let mut known = vec!["name", "etag", "ref", "person"];
-            // What follows from other records or from the code.
+            // What follows from other records or from the rest.
             known.extend(match kind.collection {
                 "certificates" | "merges" => &["division"][..],
+                "outcomes" => &["division", "outcome", "agency"],
                 "moves" => &["division", "successor"],
                 "divisions" => &["level", "parent", "class"],
+                "commitments" => &["division", "agency", "pairing", "cohort", "rules"],
+                "approvals" => &["pairing", "cohort"],
+                "dispatches" => &["participations"],
+                "allocations" => &["counted_on"],
+                "payments" => &["flow", "year"],
+                "receipts" => &["flow"],
                 _ => &[],
             });
             fits(&message, sheet.columns, &known);

@@ -140,6 +140,7 @@ fn read_cell(value: &Value, column: &Column, field: &FieldDescriptor, place: &st
         Cell::Code | Cell::Secret => Field::String(text::code(&text)),
         Cell::Texts => Field::List(text::several(&text).into_iter().map(Field::String).collect()),
         Cell::Count => Field::U32(count(&text)?),
+        Cell::Yuan => Field::I64(fen(&text)?),
         Cell::Flag => Field::Bool(flag(&text)?),
         Cell::Counts => {
             let counts = text::several(&text).into_iter().map(|text| count(&text).map(Field::U32));
@@ -199,6 +200,28 @@ fn flag(text: &str) -> Result<bool, Wrong> {
         (_, true) => Ok(false),
         _ => Err((Reason::NotInList, format!("{}、{}", YES[0], NO[0]))),
     }
+}
+
+/// Yuan in 分, exactly: `20,000.5` is 2,000,050. Nothing is rounded, so more than two decimals are refused.
+fn fen(text: &str) -> Result<i64, Wrong> {
+    let text = text::code(text);
+    let text = text.trim_end_matches('元').trim_start_matches(['¥', '￥']);
+    let wrong = || (Reason::Malformed, "yuan with two decimals at most, 1234.50 | 元，最多两位小数，如 1234.50".to_owned());
+    let (sign, text) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let (yuan, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let yuan = if yuan.contains([',', '，']) { thousands(yuan).ok_or_else(wrong)? } else { yuan.to_owned() };
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if yuan.is_empty() || decimals.len() > 2 || !digits(&yuan) || !digits(decimals) || text.ends_with('.') {
+        return Err(wrong());
+    }
+    format!("{yuan}{decimals:0<2}").parse::<i64>().map(|fen| sign * fen).map_err(|_| wrong())
+}
+
+/// Without the marks between thousands; `None`: they stand elsewhere.
+fn thousands(text: &str) -> Option<String> {
+    let groups: Vec<&str> = text.split([',', '，']).collect();
+    let sound = (1..=3).contains(&groups[0].len()) && groups[1..].iter().all(|group| group.len() == 3);
+    sound.then(|| groups.concat())
 }
 
 /// A whole number, with or without marks between its thousands.

@@ -120,6 +120,7 @@ fn form_of(column: &Column) -> String {
         Cell::LastDay => "日期，如 2023-05-01；只填年月则为该月最后一天".to_owned(),
         Cell::Texts => "可填多项，以；分隔".to_owned(),
         Cell::Count => "整数".to_owned(),
+        Cell::Yuan => "金额，单位元，最多两位小数".to_owned(),
         Cell::Counts => "可填多个整数，以；分隔".to_owned(),
         Cell::Choice(choices) => format!("下列之一：{}", texts(choices)),
         Cell::Choices(choices) => format!("可填多项，以；分隔：{}", texts(choices)),
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn the_filled_row_of_every_template_is_sound() {
         let folder = tempfile::tempdir().unwrap();
-        for kind in qianshou_registry::domain::KINDS.iter().map(|k| kind(k.collection).unwrap()) {
+        for kind in crate::node::kinds().iter().map(|k| kind(k.collection).unwrap()) {
             for suffix in ["xlsx", "csv"] {
                 let file = folder.path().join(format!("{}.{suffix}", kind.kind.collection));
                 write(&file, kind.sheet).unwrap();

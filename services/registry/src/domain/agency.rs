@@ -1,14 +1,13 @@
 //! Agencies (社会工作服务机构): organisations with a unified social credit code (GB 32100).
 
 use qianshou_kernel::{
-    error::Reason,
+    identifier,
     kind::{Check, Days, Field, Index, Noun, columns},
     sheet::{Choice, Sheet},
 };
 use qianshou_proto::registry::v1::{Agency, AgencyType};
-use time::Date;
 
-use super::{identifier, moving::predecessor};
+use super::moving::predecessor;
 
 static TYPES: [Choice; 6] = [
     Choice::new("SOCIAL_SERVICE", "社会服务机构", &["民办非企业单位", "民非", "民办非企业", "社工机构"]),
@@ -26,7 +25,7 @@ static FIELDS: [F; 10] = [
         .fills("display_name")
         .required()
         .example("银川市塞上社会工作服务中心"),
-    F::code("uscc", "统一社会信用代码", |agency| &mut agency.uscc, code)
+    F::code("uscc", "统一社会信用代码", |agency| &mut agency.uscc, identifier::uscc_form)
         .or(&["信用代码", "统一信用代码", "社会信用代码", "机构信用代码", "机构代码"])
         .required()
         .key()
@@ -56,10 +55,6 @@ pub(super) const fn by_uscc<R>(
     at: fn(&mut R) -> &mut Option<String>,
 ) -> Field<R> {
     Field::reference(field, header, at, Agencies::COLLECTION, "uscc")
-}
-
-fn code(text: &str, _today: Date) -> Result<String, (Reason, String)> {
-    identifier::uscc(text).map(|code| code.as_str().to_owned()).map_err(Into::into)
 }
 
 /// The noun.

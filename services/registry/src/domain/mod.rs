@@ -12,7 +12,6 @@ pub mod duplicate;
 pub mod employment;
 pub mod figure;
 pub mod history;
-pub mod identifier;
 pub mod incubation;
 pub mod merge;
 pub mod moving;
@@ -34,6 +33,7 @@ pub use self::{
     system::Systems, tag::Tags, task::Tasks, template::Templates, worker::Workers,
 };
 use prost::Message;
+pub use qianshou_kernel::identifier;
 use qianshou_kernel::{
     error::Reason,
     kind::{Check, Field, Kind, Referred},
@@ -128,21 +128,6 @@ fn each_once<'a>(check: &mut Check, (parts, code): (&str, &str), codes: impl Ite
     for (i, text) in codes.enumerate() {
         if let Some(before) = text.as_ref().and_then(|text| seen.insert(text, i)) {
             check.refuse(&format!("{parts}[{i}].{code}"), Reason::Duplicate, format!("{parts}[{before}]"));
-        }
-    }
-}
-
-/// What an identifier's fault is called in a refusal.
-impl From<identifier::IdentifierError> for (Reason, String) {
-    fn from(error: identifier::IdentifierError) -> Self {
-        use identifier::IdentifierError as Fault;
-        match error {
-            Fault::Length => (Reason::Malformed, "18 characters | 18 位".into()),
-            Fault::Alphabet => (Reason::Malformed, "0–9, A–Z | 数字和大写字母".into()),
-            Fault::CheckDigit => (Reason::CheckDigit, "its original | 原件".into()),
-            Fault::BirthDate => (Reason::Malformed, "a real birth date | 真实出生日期".into()),
-            Fault::InFuture => (Reason::InFuture, "birth date | 出生日期".into()),
-            Fault::Province => (Reason::NotInList, "province | 省".into()),
         }
     }
 }

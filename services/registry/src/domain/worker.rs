@@ -2,14 +2,13 @@
 //! key by its blind index; elsewhere the person is a pseudonym.
 
 use qianshou_kernel::{
-    error::Reason,
+    identifier,
     kind::{Check, Days, Field, Index, Noun, columns},
     sheet::{Choice, Sheet},
 };
 use qianshou_proto::registry::v1::{Assignment, Sector, Worker};
-use time::Date;
 
-use super::{identifier, moving::predecessor, station::Stations};
+use super::{moving::predecessor, station::Stations};
 
 pub(super) static SECTORS: [Choice; 5] = [
     Choice::new("AGENCY", "社工机构", &["社会工作服务机构", "社会组织", "社会服务机构"]),
@@ -31,7 +30,7 @@ static FIELDS: [F; 12] = [
         .fills("full_name")
         .required()
         .example("张三"),
-    F::secret("id_number", "证件号码", |worker| &mut worker.id_number, number)
+    F::secret("id_number", "证件号码", |worker| &mut worker.id_number, identifier::citizen_form)
         .or(&super::ID_NUMBER)
         .required()
         .key()
@@ -70,10 +69,6 @@ pub(super) const fn by_number<R>(at: fn(&mut R) -> &mut Option<String>) -> Field
     Field::reference("id_number", "证件号码", at, Workers::COLLECTION, "id_number")
         .or(&super::ID_NUMBER)
         .fills("worker")
-}
-
-fn number(text: &str, today: Date) -> Result<String, (Reason, String)> {
-    identifier::citizen_number(text, today).map(|number| number.as_str().to_owned()).map_err(Into::into)
 }
 
 /// The noun.

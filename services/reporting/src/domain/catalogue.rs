@@ -18,6 +18,7 @@ use qianshou_proto::reporting::v1::{IndicatorKind, Unit};
 use sha2::{Digest, Sha256};
 
 use super::{
+    joint::Joint,
     record::{Field, Record, Rule},
     same::Link,
 };
@@ -26,6 +27,8 @@ use super::{
 #[derive(Debug)]
 pub struct Catalogue {
     records: BTreeMap<String, Holding>,
+    /// Kinds of records that are followed.
+    followed: BTreeSet<String>,
     subjects: BTreeMap<String, Subject>,
     same: BTreeMap<String, Same>,
     indicators: BTreeMap<String, Indicator>,
@@ -53,12 +56,27 @@ pub struct Holding {
 /// What is counted: a root and the records that refer to it.
 #[derive(Debug)]
 pub struct Subject {
-    /// Kind of the root.
-    pub root: String,
+    /// Kind of the root; `None`: it has none, the records that share a text are one.
+    pub root: Option<String>,
+    /// Kinds whose records share a text, and the field that holds it, or several.
+    pub shared: BTreeMap<String, Field>,
+    /// What these records make together is counted in their place, as records of this kind.
+    pub joint: Option<(Joint, String)>,
     /// What makes several roots one subject: a field, and how such a subject's name begins.
     pub identity: Option<(Field, String)>,
     /// Kinds that refer to the root.
     pub members: BTreeMap<String, Member>,
+}
+
+impl Subject {
+    /// Whether records of a kind are counted for it.
+    #[must_use]
+    pub fn has(&self, kind: &str) -> bool {
+        match &self.joint {
+            Some((_, made)) => made == kind,
+            None => self.root.as_deref() == Some(kind) || self.members.contains_key(kind) || self.shared.contains_key(kind),
+        }
+    }
 }
 
 /// Records of a kind that say that two records are one and the same.
@@ -117,6 +135,8 @@ pub struct Count {
     pub sources: Vec<Source>,
     /// Kind of the record that gives the area.
     pub placed_by: String,
+    /// The fields that give the area instead of the record's own, two at most: of both it counts at each, and above both once.
+    pub areas: Vec<Field>,
     /// The field that says how many a record stands for; `None`: one.
     pub weight: Option<Field>,
     /// When.
@@ -220,12 +240,18 @@ impl Catalogue {
 
     /// Kinds of records that are read, in the order of their names.
     pub fn kinds(&self) -> impl Iterator<Item = &str> {
-        self.records.keys().chain(self.same.keys()).map(String::as_str)
+        self.followed.iter().map(String::as_str)
     }
 
     /// The kinds whose records say that others are the same.
     pub fn link_kinds(&self) -> impl Iterator<Item = &str> {
         self.same.keys().map(String::as_str)
+    }
+
+    /// Whether records of a kind say that others are the same.
+    #[must_use]
+    pub fn is_link(&self, kind: &str) -> bool {
+        self.same.contains_key(kind)
     }
 
     /// What a record says is the same as what: only the home of a record may say so of it.
@@ -253,18 +279,24 @@ impl Catalogue {
     /// Whether records of a kind are roots.
     #[must_use]
     pub fn is_root(&self, kind: &str) -> bool {
-        self.subjects.values().any(|subject| subject.root == kind)
+        self.subjects.values().any(|subject| subject.root.as_deref() == Some(kind))
     }
 
     /// The key of the subject whose root has this name; for a record that waits on its own, the first that it could
     /// belong to.
     #[must_use]
     pub fn key_of_root(&self, root: &str) -> Option<&str> {
-        let name: Name = root.parse().ok()?;
+        let Ok(name) = root.parse::<Name>() else {
+            // A text that is shared, behind its subject's key.
+            let (key, _) = root.split_once('/')?;
+            return self.subjects.get_key_value(key).map(|(key, _)| key.as_str());
+        };
         let of = |belongs: &dyn Fn(&Subject) -> bool| {
             self.subjects.iter().find(|(_, s)| belongs(s)).map(|(key, _)| key.as_str())
         };
-        of(&|s| s.root == name.kind()).or_else(|| of(&|s| s.members.contains_key(name.kind())))
+        let kind = name.kind();
+        of(&|s| s.root.as_deref() == Some(kind))
+            .or_else(|| of(&|s| s.members.contains_key(kind) || s.shared.contains_key(kind)))
     }
 
     /// The roots a record belongs to. A record that should name a root and does not is its own, and waits.
@@ -272,11 +304,14 @@ impl Catalogue {
     pub fn roots(&self, record: &Record) -> BTreeSet<String> {
         let mut roots = BTreeSet::new();
         let mut elsewhere = false;
-        for subject in self.subjects.values() {
+        for (key, subject) in &self.subjects {
+            if let Some(field) = subject.shared.get(record.kind()) {
+                roots.extend(record.texts(field).map(|text| format!("{key}/{text}")));
+            }
             let Some(member) = subject.members.get(record.kind()) else { continue };
             let named = record.text(&member.field);
             elsewhere |= named.is_none() && member.or.iter().any(|field| !record.lacks(field));
-            roots.extend(named.filter(|named| kind_of(named).as_deref() == Some(&subject.root)).map(str::to_owned));
+            roots.extend(named.filter(|named| kind_of(named) == subject.root).map(str::to_owned));
         }
         if (roots.is_empty() && !elsewhere) || self.is_root(record.kind()) {
             roots.insert(record.name().to_owned());
@@ -287,7 +322,7 @@ impl Catalogue {
     /// The subject a root makes, given its record if it is here.
     #[must_use]
     pub fn subject_name(&self, root: &str, record: Option<&Record>) -> String {
-        let subject = self.subjects.values().find(|s| record.is_some_and(|record| record.kind() == s.root));
+        let subject = self.subjects.values().find(|s| record.is_some_and(|record| s.root.as_deref() == Some(record.kind())));
         let identity = subject.and_then(|s| s.identity.as_ref());
         let same =
             identity.zip(record).and_then(|((field, prefix), record)| Some(format!("{prefix}{}", record.text(field)?)));

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use qianshou_kernel::clock::format_day;
+use qianshou_kernel::{clock::format_day, id::Area};
 use time::Date;
 
 use super::{
@@ -108,10 +108,16 @@ pub fn count(catalogue: &Catalogue, key: &str, roots: &BTreeSet<String>, records
     let Some(subject) = catalogue.subject(key) else {
         return Counted::default();
     };
-    let here: BTreeSet<&str> = records.iter().filter(|r| r.kind() == subject.root).map(Record::name).collect();
+    let here: BTreeSet<&str> =
+        records.iter().filter(|r| subject.root.as_deref() == Some(r.kind())).map(Record::name).collect();
     let mut whole: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
     let mut waiting = vec![];
+    let made = subject.joint.as_ref().map(|(joint, kind)| joint.made(kind, records));
     for record in records {
+        if let Some(field) = subject.shared.get(record.kind()).filter(|field| record.texts(field).next().is_none()) {
+            waiting.push((record, Trouble::Unattached(field.name().to_owned())));
+            continue;
+        }
         let Some(field) = subject.members.get(record.kind()).map(|member| &member.field) else {
             whole.entry(record.kind()).or_default().push(record);
             continue;
@@ -124,24 +130,42 @@ pub fn count(catalogue: &Catalogue, key: &str, roots: &BTreeSet<String>, records
             Some(_) | None => waiting.push((record, Trouble::Unattached(field.name().to_owned()))),
         }
     }
-    whole.values_mut().for_each(|records| records.sort_by_key(|r| r.name()));
+    let mut groups: Vec<BTreeMap<&str, Vec<&Record>>> = match &made {
+        // What is made is counted each for itself, and the halves are not.
+        Some(made) => made.iter().map(|records| by_kind(records)).collect(),
+        None => vec![whole],
+    };
+    groups.iter_mut().flat_map(BTreeMap::values_mut).for_each(|records| records.sort_by_key(|r| r.name()));
 
     let mut counted = Counted::default();
     for (indicator, count) in catalogue.counts(key) {
-        let mut counter = Counter { catalogue, indicator, count, records: &whole, counted: &mut counted };
         let counts = |record: &Record| {
+            if subject.joint.is_some() {
+                return true;
+            }
             let source = count.sources.iter().find(|source| source.from == record.kind());
             source.is_some_and(|source| !record.is_readable() || record.meets(&source.conditions))
         };
+        let nothing = BTreeMap::new();
+        let mut counter = Counter { catalogue, indicator, count, records: &nothing, counted: &mut counted };
         for (record, trouble) in waiting.iter().filter(|(record, _)| counts(record)) {
             counter.list(record, trouble.clone());
         }
-        match &count.when {
-            When::Stock { highest, alongside } => counter.stock(highest.as_ref(), alongside),
-            When::Flow { on, once } => counter.flow(on, once),
+        for group in &groups {
+            let mut counter = Counter { catalogue, indicator, count, records: group, counted: &mut counted };
+            match &count.when {
+                When::Stock { highest, alongside } => counter.stock(highest.as_ref(), alongside),
+                When::Flow { on, once } => counter.flow(on, once),
+            }
         }
     }
     counted
+}
+
+fn by_kind(records: &[Record]) -> BTreeMap<&str, Vec<&Record>> {
+    let mut kinds: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
+    records.iter().for_each(|record| kinds.entry(record.kind()).or_default().push(record));
+    kinds
 }
 
 /// From the first day a record holds to the first day it no longer does.
@@ -163,7 +187,8 @@ impl Span<'_> {
 /// Where and as what a subject counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct State {
-    area: String,
+    /// One, or two that it counts at.
+    areas: BTreeSet<String>,
     dims: String,
     opening: bool,
     weight: i64,
@@ -191,13 +216,20 @@ impl<'a> Counter<'a> {
 
     fn add(&mut self, state: &State, day: Date, sign: i64) {
         let value = sign * state.weight;
-        let spot = Spot {
-            indicator: self.indicator.to_owned(),
-            area: state.area.clone(),
-            dims: state.dims.clone(),
-            day: format_day(day),
+        let mut add = |area: &str, value: i64| {
+            let spot = Spot {
+                indicator: self.indicator.to_owned(),
+                area: area.to_owned(),
+                dims: state.dims.clone(),
+                day: format_day(day),
+            };
+            self.counted.facts.add(spot, Amount { value, opening: if state.opening { value } else { 0 } });
         };
-        self.counted.facts.add(spot, Amount { value, opening: if state.opening { value } else { 0 } });
+        state.areas.iter().for_each(|area| add(area, value));
+        // At two places: above both it counts once.
+        if let (Some(one), Some(other), 2) = (state.areas.first(), state.areas.last(), state.areas.len()) {
+            add(common(one, other), -value);
+        }
     }
 
     fn of_kind(&self, kind: &str) -> impl Iterator<Item = &'a Record> + use<'a> {
@@ -319,7 +351,13 @@ impl<'a> Counter<'a> {
     fn state(&mut self, source: &Source, span: &Span<'a>, places: &[Span<'a>], day: Date) -> Option<State> {
         let placing = if self.count.placed_by == source.from { Some(span.record) } else { place_on(places, day) };
         let holding = self.catalogue.holding(&self.count.placed_by)?;
-        let Some((placing, area)) = placing.and_then(|record| Some((record, record.area(&holding.area)?))) else {
+        let areas = |record: &Record| -> BTreeSet<String> {
+            let own = [&holding.area];
+            let fields = if self.count.areas.is_empty() { own.to_vec() } else { self.count.areas.iter().collect() };
+            fields.iter().filter_map(|field| record.area(field)).map(|area| area.as_str().to_owned()).collect()
+        };
+        let placed = placing.map(|record| (record, areas(record))).filter(|(_, areas)| !areas.is_empty());
+        let Some((placing, areas)) = placed else {
             self.list(span.record, Trouble::Nowhere);
             return None;
         };
@@ -333,7 +371,7 @@ impl<'a> Counter<'a> {
             (name.as_str(), record.shown(field))
         });
         let opening = source.undated || span.opening;
-        Some(State { area: area.as_str().to_owned(), dims: dims_text(dims), opening, weight })
+        Some(State { areas, dims: dims_text(dims), opening, weight })
     }
 }
 
@@ -374,6 +412,12 @@ fn place_on<'a>(places: &[Span<'a>], day: Date) -> Option<&'a Record> {
     let holding = places.iter().filter(|span| span.holds(day)).max_by_key(rank);
     let before = || places.iter().filter(|span| span.enters <= day).max_by_key(rank);
     holding.or_else(before).or_else(|| places.iter().min_by_key(rank)).map(|span| span.record)
+}
+
+/// The smallest area that holds both.
+fn common<'a>(one: &'a str, other: &str) -> &'a str {
+    let holds = |digits: &usize| one.get(..*digits).is_some_and(|area| other.starts_with(area));
+    [12, 9, 6, 4, 2].iter().find(|digits| holds(digits)).map_or(Area::NATION, |digits| &one[..*digits])
 }
 
 /// Spans joined where they meet.

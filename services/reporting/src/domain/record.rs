@@ -10,7 +10,7 @@ use qianshou_kernel::{
     error::{Error, Result},
     filter::{Condition, Filter, Test},
     id::{Area, Name},
-    wire::{Wire, fields},
+    wire::{self, Wire, fields},
 };
 use time::Date;
 
@@ -71,6 +71,18 @@ impl Record {
             Some(Wire::Len(bytes)) => std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty()),
             _ => None,
         }
+    }
+
+    /// Every text of a field that may have several; empty ones are absent.
+    pub fn texts(&self, field: &Field) -> impl Iterator<Item = &str> + use<'_> {
+        let number = field.number;
+        fn text<'a>(field: wire::Field<'a>, number: u32) -> Option<&'a str> {
+            match field.wire {
+                Wire::Len(bytes) if field.number == number => std::str::from_utf8(bytes).ok().filter(|t| !t.is_empty()),
+                _ => None,
+            }
+        }
+        fields(&self.payload).map_while(Result::ok).filter_map(move |field| text(field, number))
     }
 
     /// A number; an enum's "unspecified" is absent.
@@ -215,7 +227,7 @@ impl Rule {
 
 #[cfg(test)]
 mod tests {
-    use qianshou_kernel::{kind::descriptors, wire};
+    use qianshou_kernel::kind::descriptors;
 
     use super::*;
 

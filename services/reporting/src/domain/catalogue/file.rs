@@ -8,6 +8,8 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct File {
     pub records: BTreeMap<String, Record>,
+    #[serde(default)]
+    pub joints: BTreeMap<String, Joint>,
     pub subjects: BTreeMap<String, Subject>,
     #[serde(default)]
     pub same: Vec<Same>,
@@ -41,8 +43,25 @@ pub struct Need {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Joint {
+    pub makes: String,
+    pub halves: BTreeMap<String, Half>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Half {
+    pub message: String,
+    pub key: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Subject {
-    pub root: String,
+    pub root: Option<String>,
+    pub joint: Option<String>,
+    #[serde(default)]
+    pub by: BTreeMap<String, String>,
     pub identity: Option<Identity>,
     #[serde(default)]
     pub members: BTreeMap<String, Member>,
@@ -102,6 +121,8 @@ pub struct Indicator {
     #[serde(default)]
     pub once: Vec<String>,
     pub placed_by: Option<String>,
+    #[serde(default)]
+    pub at: Vec<String>,
     #[serde(default)]
     pub dimensions: BTreeMap<String, String>,
 }

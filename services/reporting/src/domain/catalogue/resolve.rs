@@ -11,7 +11,10 @@ use qianshou_kernel::{
 use qianshou_proto::reporting::v1::{IndicatorKind, Unit};
 
 use super::{Catalogue, Count, Holding, Indicator, Measure, Member, Same, Source, Subject, When, file};
-use crate::domain::record::{Field, Rule};
+use crate::domain::{
+    joint::Joint,
+    record::{Field, Rule},
+};
 
 impl Catalogue {
     /// Reads a catalogue.
@@ -23,9 +26,12 @@ impl Catalogue {
         let reader = Reader::new(&file)?;
         let records = file.records.iter().map(|(kind, record)| Ok((kind.clone(), reader.holding(kind, record)?)));
         let same = file.same.iter().map(|same| Ok((same.from.clone(), reader.same(same)?)));
-        let subjects = file.subjects.iter().map(|(key, subject)| Ok((key.clone(), reader.subject(subject)?)));
+        let subjects = file.subjects.iter().map(|(key, subject)| Ok((key.clone(), reader.subject(subject, &file.joints)?)));
+        let made = |kind: &&String| file.joints.values().any(|joint| joint.makes == **kind);
+        let halves = file.joints.values().flat_map(|joint| joint.halves.keys());
         let mut catalogue = Self {
             records: records.collect::<Result<_>>()?,
+            followed: file.records.keys().filter(|kind| !made(kind)).chain(halves).chain(file.same.iter().map(|same| &same.from)).cloned().collect(),
             subjects: subjects.collect::<Result<_>>()?,
             same: same.collect::<Result<_>>()?,
             indicators: BTreeMap::new(),
@@ -43,8 +49,8 @@ impl Catalogue {
 
     /// What no single entry of the file can see.
     fn check(&self) -> Result<()> {
-        let roots: BTreeSet<&str> = self.subjects.values().map(|subject| subject.root.as_str()).collect();
-        if roots.len() < self.subjects.len() {
+        let roots: Vec<&String> = self.subjects.values().filter_map(|subject| subject.root.as_ref()).collect();
+        if roots.iter().collect::<BTreeSet<_>>().len() < roots.len() {
             return Err(Error::broken("two subjects share a root"));
         }
         for indicator in self.indicators.values() {
@@ -67,7 +73,7 @@ impl Catalogue {
             return false;
         };
         let alongside = if let When::Stock { alongside, .. } = &count.when { &alongside[..] } else { &[] };
-        let belongs = |kind: &String| subject.root == *kind || subject.members.contains_key(kind);
+        let belongs = |kind: &String| subject.has(kind);
         let names = |source: &Source| source.dimensions.keys().cloned().collect::<Vec<_>>();
         let sound = |source: &Source| {
             let at_hand = |kind: &String| *kind == source.from || *kind == count.placed_by;
@@ -79,6 +85,8 @@ impl Catalogue {
             && count.sources.iter().all(sound)
             && alongside.iter().all(|(kind, _)| belongs(kind))
             && (count.weight.is_none() || count.sources.len() == 1)
+            && (count.areas.is_empty() || count.sources.iter().all(|source| source.from == count.placed_by))
+            && count.areas.len() <= 2
     }
 }
 
@@ -97,13 +105,14 @@ struct Reader(BTreeMap<String, MessageDescriptor>);
 
 impl Reader {
     fn new(file: &file::File) -> Result<Self> {
-        let records = file.records.iter().map(|(kind, record)| (kind, &record.message));
-        let messages = records.chain(file.same.iter().map(|same| (&same.from, &same.message)));
         let message = |(kind, message): (&String, &String)| {
             let found = descriptors().get_message_by_name(message);
             found.map(|m| (kind.clone(), m)).ok_or_else(|| Error::broken(format!("there is no message {message}")))
         };
-        messages.map(message).collect::<Result<_>>().map(Self)
+        let records = file.records.iter().map(|(kind, record)| (kind, &record.message));
+        let halves = file.joints.values().flat_map(|joint| &joint.halves).map(|(kind, half)| (kind, &half.message));
+        let same = file.same.iter().map(|same| (&same.from, &same.message));
+        records.chain(halves).chain(same).map(message).collect::<Result<_>>().map(Self)
     }
 
     fn field(&self, kind: &str, name: &str) -> Result<Field> {
@@ -129,12 +138,26 @@ impl Reader {
         })
     }
 
-    fn subject(&self, subject: &file::Subject) -> Result<Subject> {
+    fn subject(&self, subject: &file::Subject, joints: &BTreeMap<String, file::Joint>) -> Result<Subject> {
+        let root = subject.root.clone().unwrap_or_default();
+        if [subject.root.is_some(), subject.joint.is_some(), !subject.by.is_empty()].iter().filter(|is| **is).count() != 1 {
+            return Err(Error::broken("a subject has a root, or a joint, or is by texts"));
+        }
+        let joint = |name: &String| {
+            let file = joints.get(name).ok_or_else(|| Error::broken(format!("there is no joint {name}")))?;
+            let known = Joint::named(name).ok_or_else(|| Error::broken(format!("no function makes {name}")))?;
+            Ok::<_, Error>((known, file))
+        };
+        let joint = subject.joint.as_ref().map(joint).transpose()?;
+        let halves = joint.iter().flat_map(|(_, file)| file.halves.iter().map(|(kind, half)| (kind, &half.key)));
+        let shared = halves.chain(&subject.by).map(|(kind, field)| Ok((kind.clone(), self.field(kind, field)?)));
         let identity =
-            subject.identity.as_ref().map(|i| Ok::<_, Error>((self.field(&subject.root, &i.field)?, i.prefix.clone())));
+            subject.identity.as_ref().map(|i| Ok::<_, Error>((self.field(&root, &i.field)?, i.prefix.clone())));
         let members = subject.members.iter().map(|(kind, member)| Ok((kind.clone(), self.member(kind, member)?)));
         Ok(Subject {
             root: subject.root.clone(),
+            shared: shared.collect::<Result<_>>()?,
+            joint: joint.map(|(joint, file)| (joint, file.makes.clone())),
             identity: identity.transpose()?,
             members: members.collect::<Result<_>>()?,
         })
@@ -174,6 +197,7 @@ impl Reader {
             subject: file.subject.clone(),
             sources,
             placed_by: file.placed_by.clone().unwrap_or_else(|| from.clone()),
+            areas: self.fields(from, &file.at)?,
             weight: file.weight.as_ref().map(|field| self.field(from, field)).transpose()?,
             when: self.when(file)?,
         })
@@ -246,15 +270,17 @@ mod tests {
     #[test]
     fn the_file_is_read_whole() {
         let catalogue = catalogue().unwrap();
-        assert_eq!(catalogue.indicators().count(), 16);
-        let kinds =
-            "agencies assessments certificates employments figures posts recognitions stations workers merges moves";
+        assert_eq!(catalogue.indicators().count(), 24);
+        let kinds = "agencies allocations approvals assessments certificates commitments dispatches employments figures merges moves outcomes \
+                     payments posts projects receipts recognitions stations workers";
         assert_eq!(catalogue.kinds().collect::<Vec<_>>().join(" "), kinds);
         assert_eq!(catalogue.indicator("certified_new").unwrap().kind(), IndicatorKind::Flow);
         assert_eq!(catalogue.indicator("village_coverage").unwrap().unit, Unit::Ratio);
         assert_eq!(catalogue.key_of_root("nodes/64/workers/1"), Some("person"));
         assert_eq!(catalogue.key_of_root("nodes/64/certificates/1"), Some("person"));
         assert_eq!(catalogue.key_of_root("nodes/64/divisions/1"), None);
+        assert_eq!(catalogue.key_of_root("pairing/牵手计划/第一批"), Some("pairing"));
+        assert_eq!(catalogue.key_of_root("nodes/64/commitments/1"), Some("pairing"));
     }
 
     #[test]
@@ -277,6 +303,10 @@ mod tests {
             ("or = [\"worker\"]", "otherwise = [\"worker\"]"),
             ("batch = \"stations.demonstration_batch\"", "lot = \"stations.demonstration_batch\""),
             ("undated = true", "undated = 2021"),
+            ("joint = \"pairing\"", "joint = \"marriage\""),
+            ("makes = \"pairings\"", "makes = \"couples\""),
+            ("key = \"cohort\"", "key = \"herd\""),
+            ("at = [\"division\"]", "at = [\"place\"]"),
             ("once = [\"level\", \"issued_on\"]", "if = [{ field = \"level\", present = true }]"),
         ] {
             assert!(TEXT.contains(good), "{good}");

@@ -17,7 +17,7 @@ use crate::domain::{
 
 /// Counts a subject of the roots with these names.
 fn counted(key: &str, roots: &[&str], records: &[Record]) -> Counted {
-    let kind = &catalogue().unwrap().subject(key).unwrap().root;
+    let kind = catalogue().unwrap().subject(key).unwrap().root.as_ref().unwrap();
     count(catalogue().unwrap(), key, &roots.iter().map(|id| name(kind, id)).collect(), records)
 }
 

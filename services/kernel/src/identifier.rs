@@ -9,6 +9,8 @@ use std::iter;
 
 use time::{Date, Month};
 
+use crate::error::Reason;
+
 const USCC_ALPHABET: &[u8; 31] = b"0123456789ABCDEFGHJKLMNPQRTUWXY";
 const BODY_WEIGHTS: [u32; 8] = [3, 7, 9, 10, 5, 8, 4, 2];
 const BODY_CHECKS: &[u8; 11] = b"0X987654321";
@@ -310,6 +312,31 @@ impl fmt::Display for DivisionCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// What an identifier's fault is called in a refusal.
+impl From<IdentifierError> for (Reason, String) {
+    fn from(error: IdentifierError) -> Self {
+        use IdentifierError as Fault;
+        match error {
+            Fault::Length => (Reason::Malformed, "18 characters | 18 位".into()),
+            Fault::Alphabet => (Reason::Malformed, "0–9, A–Z | 数字和大写字母".into()),
+            Fault::CheckDigit => (Reason::CheckDigit, "its original | 原件".into()),
+            Fault::BirthDate => (Reason::Malformed, "a real birth date | 真实出生日期".into()),
+            Fault::InFuture => (Reason::InFuture, "birth date | 出生日期".into()),
+            Fault::Province => (Reason::NotInList, "province | 省".into()),
+        }
+    }
+}
+
+/// A unified social credit code in its one form, for a field of a noun.
+pub fn uscc_form(text: &str, _today: Date) -> Result<String, (Reason, String)> {
+    uscc(text).map(|code| code.as_str().to_owned()).map_err(Into::into)
+}
+
+/// A citizen number in its one form, for a field of a noun.
+pub fn citizen_form(text: &str, today: Date) -> Result<String, (Reason, String)> {
+    citizen_number(text, today).map(|number| number.as_str().to_owned()).map_err(Into::into)
 }
 
 #[cfg(test)]

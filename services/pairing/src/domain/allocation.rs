@@ -1,0 +1,66 @@
+//! Allocations (资金安排): money that was set aside, from a source, for a purpose, to be spent within a term.
+
+use qianshou_kernel::{
+    kind::{Check, Days, Field, Index, Noun, columns},
+    sheet::Sheet,
+};
+use qianshou_proto::pairing::v1::{Allocation, FundSource};
+
+use super::{SOURCES, or_none};
+
+type F = Field<Allocation>;
+static FIELDS: [F; 10] = [
+    super::programme::<Allocation>(|allocation| &mut allocation.programme, "三区计划").required().key(),
+    super::year::<Allocation>(|allocation| &mut allocation.year),
+    F::choice::<FundSource>("source", "资金来源", |allocation| &mut allocation.source, &SOURCES)
+        .or(&["来源"])
+        .required()
+        .key()
+        .example("中央"),
+    F::text("purpose", "用途", |allocation| &mut allocation.purpose).or(&["资金用途"]).key().example("选派补助"),
+    F::division("division", "地区划代码", |allocation| &mut allocation.division)
+        .or(&["区划代码", "行政区划代码", "所在地区划代码", "地区代码", "地区"])
+        .required()
+        .key()
+        .example("64"),
+    F::fen("amount", "金额（元）", |allocation| &mut allocation.amount_fen, 0)
+        .or(&["金额", "安排金额"])
+        .fills("amount_fen")
+        .required()
+        .example("7860000"),
+    F::day("from", "可用开始日期", |allocation| &mut allocation.from, Days::Any),
+    F::last_day("until", "可用结束日期", |allocation| &mut allocation.until),
+    F::choice::<FundSource>("matches", "配套来源", |allocation| &mut allocation.matches, &SOURCES),
+    F::count("match_thousandths", "配套比例（千分之）", |allocation| &mut allocation.match_thousandths, 0..=1_000_000),
+];
+static SHEET: Sheet = Sheet::new("资金安排", &columns(&FIELDS));
+
+/// The noun.
+pub struct Allocations;
+
+impl Noun for Allocations {
+    type Record = Allocation;
+
+    const COLLECTION: &'static str = "allocations";
+    const TABLE: &'static str = "pairing_allocations";
+    const FIELDS: &'static [F] = &FIELDS;
+    const SHEET: Option<&'static Sheet> = Some(&SHEET);
+
+    fn check(allocation: &mut Allocation, check: &mut Check) {
+        let of_year = |day: &str| allocation.year.as_deref().filter(|year| year.len() == 4).map(|year| format!("{year}-{day}"));
+        let (first, last) = (of_year("01-01"), of_year("12-31"));
+        allocation.counted_on = first.clone();
+        allocation.from = allocation.from.take().or(first);
+        allocation.until = allocation.until.take().or(last);
+        check.in_order(("until", &allocation.until), ("from", &allocation.from));
+    }
+
+    fn index(allocation: &Allocation, _blind: Option<&str>) -> Index {
+        let source = allocation.source().as_str_name().trim_start_matches("FUND_SOURCE_");
+        let Allocation { programme, year, purpose, division, .. } = allocation;
+        Index::new(division, source, purpose).claim(
+            "division",
+            &[programme.as_deref(), year.as_deref(), Some(source), or_none(purpose), division.as_deref()],
+        )
+    }
+}

@@ -1,0 +1,98 @@
+//! Pairing's service: the kernel's six verbs for each of its nouns, and what halves say together.
+
+mod findings;
+mod matches;
+mod pairings;
+
+use qianshou_kernel::{
+    clock::parse_day,
+    error::{Error, Reason, Result},
+    id::Area,
+    identity::{Caller, Role},
+    nouns,
+};
+use qianshou_proto::pairing::v1 as api;
+use time::Date;
+
+use crate::{
+    Pairing,
+    domain::{
+        Activities, Allocations, Approvals, Arrivals, Commitments, Dispatches, Needs, Offers, Orders, Outcomes,
+        Payments, Programmes, Projects, Receipts,
+    },
+};
+
+nouns! {
+    api::pairing_service_server::PairingService, Pairing, api;
+    Commitment commitment Commitments commitments;
+    Approval approval Approvals approvals;
+    Outcome outcome Outcomes outcomes;
+    Dispatch dispatch Dispatches dispatches;
+    Arrival arrival Arrivals arrivals;
+    Project project Projects projects;
+    Allocation allocation Allocations allocations;
+    Payment payment Payments payments;
+    Receipt receipt Receipts receipts;
+    Programme programme Programmes programmes;
+    Activity activity Activities activities;
+    Offer offer Offers offers;
+    Need need Needs needs;
+    Order order Orders orders;
+    {
+        async fn get_pairing(&self, request: tonic::Request<api::GetPairingRequest>)
+            -> Result<tonic::Response<api::GetPairingResponse>, tonic::Status> {
+            let caller = qianshou_kernel::server::caller(&request)?;
+            Ok(tonic::Response::new(self.pairing_get(&caller, request.into_inner()).await?))
+        }
+
+        async fn list_pairings(&self, request: tonic::Request<api::ListPairingsRequest>)
+            -> Result<tonic::Response<api::ListPairingsResponse>, tonic::Status> {
+            let caller = qianshou_kernel::server::caller(&request)?;
+            Ok(tonic::Response::new(self.pairing_list(&caller, request.into_inner()).await?))
+        }
+
+        async fn list_findings(&self, request: tonic::Request<api::ListFindingsRequest>)
+            -> Result<tonic::Response<api::ListFindingsResponse>, tonic::Status> {
+            let caller = qianshou_kernel::server::caller(&request)?;
+            Ok(tonic::Response::new(self.finding_list(&caller, request.into_inner()).await?))
+        }
+
+        async fn list_matches(&self, request: tonic::Request<api::ListMatchesRequest>)
+            -> Result<tonic::Response<api::ListMatchesResponse>, tonic::Status> {
+            let caller = qianshou_kernel::server::caller(&request)?;
+            Ok(tonic::Response::new(self.match_list(&caller, request.into_inner()).await?))
+        }
+    }
+}
+
+impl Pairing {
+    /// Admits a reader and waits for the position they ask for.
+    async fn admit(&self, caller: &Caller, min_position: Option<u64>) -> Result<()> {
+        caller.need(Role::Reader)?;
+        match min_position {
+            Some(position) => self.verbs.ledger.at_least(position, self.verbs.patience).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A day that is asked for; absent: today.
+    fn day(&self, field: &str, text: Option<&str>) -> Result<Date> {
+        match text.filter(|text| !text.is_empty()) {
+            None => Ok(self.verbs.ledger.clock().today()),
+            Some(text) => parse_day(text).ok_or_else(|| Error::refused(field, Reason::Malformed, "2023-06-30")),
+        }
+    }
+}
+
+/// An area that is asked for; absent: all that the caller may see.
+fn within(caller: &Caller, text: Option<&str>) -> Result<Area> {
+    let text = text.filter(|text| !text.is_empty()).unwrap_or(&caller.area);
+    let area = Area::parse(text).ok_or_else(|| Error::refused("area", Reason::Malformed, "2, 4, 6, 9, 12 digits"))?;
+    caller.need_area("area", area.as_str())?;
+    Ok(area)
+}
+
+/// Whether a division lies in an area.
+fn lies_in(area: &Area, division: Option<&str>) -> bool {
+    area.as_str() == Area::NATION || division.is_some_and(|division| division.starts_with(area.as_str()))
+}

@@ -1,0 +1,189 @@
+//! Records that pairing takes, told apart by a number.
+
+use qianshou_kernel::joint::pairing::terms_digest;
+use qianshou_proto::pairing::v1::{
+    Allocation, Approval, Arrival, Commitment, Decision, Dispatch, Evaluation, EvaluationKind, FundSource, Outcome,
+    OutcomeMeasure, Payment, Project, ProjectGroup, ProjectStage, ProjectStageKind, Receipt, Review, ReviewLevel,
+    Statement, StatementKind, Terms,
+};
+
+use crate::sample::{citizen, full_name, uscc};
+
+/// The programme of the pairings.
+pub const HAND_IN_HAND: &str = "牵手计划";
+/// The programme of the dispatches.
+pub const THREE_AREAS: &str = "三区计划";
+
+fn text(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+/// A half of the pairing of these two agencies; whose, its node finds out.
+#[must_use]
+pub fn commitment(sending: u32, receiving: u32) -> Commitment {
+    Commitment {
+        programme: text(HAND_IN_HAND),
+        batch: text("第一批"),
+        sending_uscc: Some(uscc(sending)),
+        receiving_uscc: Some(uscc(receiving)),
+        receiving_division: text("640104"),
+        from: text("2023-01-01"),
+        until: text("2024-12-31"),
+        terms: vec![Terms { since: text("2023-01-01"), people_trained: Some(3), ..Terms::default() }],
+        ..Commitment::default()
+    }
+}
+
+/// The ministry's approval of the newest terms of a half.
+#[must_use]
+pub fn approval(of: &Commitment, on: &str) -> Approval {
+    let terms = of.terms.last().unwrap();
+    Approval {
+        programme: of.programme.clone(),
+        batch: of.batch.clone(),
+        sending_uscc: of.sending_uscc.clone(),
+        receiving_uscc: of.receiving_uscc.clone(),
+        division: of.receiving_division.clone(),
+        terms_digest: terms_digest(of, terms),
+        decision: Some(Decision::Approved.into()),
+        on: text(on),
+        authority: text("民政部"),
+        ..Approval::default()
+    }
+}
+
+/// That a level approves.
+#[must_use]
+pub fn review(level: ReviewLevel, on: &str) -> Review {
+    Review {
+        level: Some(level.into()),
+        decision: Some(Decision::Approved.into()),
+        authority: text("自治区民政厅"),
+        on: text(on),
+        ..Review::default()
+    }
+}
+
+/// A statement of one side.
+#[must_use]
+pub fn statement(kind: StatementKind, on: &str) -> Statement {
+    Statement { kind: Some(kind.into()), on: text(on), reason: text("培养人数") }
+}
+
+/// The evaluation at the end.
+#[must_use]
+pub fn evaluation(on: &str) -> Evaluation {
+    Evaluation { kind: Some(EvaluationKind::Final.into()), score: Some(8_650), on: text(on), ..Evaluation::default() }
+}
+
+/// People trained by the pairing of this receiving agency.
+#[must_use]
+pub fn outcome(n: u32, receiving: u32) -> Outcome {
+    Outcome {
+        programme: text(HAND_IN_HAND),
+        batch: text("第一批"),
+        receiving_uscc: Some(uscc(receiving)),
+        measure: Some(OutcomeMeasure::PeopleTrained.into()),
+        value: Some(30),
+        reported_on: Some(day(n)),
+        receiving_division: text("640104"),
+        ..Outcome::default()
+    }
+}
+
+/// A dispatch to a county of Ningxia.
+#[must_use]
+pub fn dispatch(n: u32) -> Dispatch {
+    Dispatch {
+        programme: text(THREE_AREAS),
+        year: text("2023"),
+        full_name: Some(full_name(n)),
+        id_number: Some(citizen(n)),
+        host_division: text("640202"),
+        from: text("2023-04-01"),
+        until: text("2024-03-31"),
+        projects: vec![format!("银龄陪伴{}", n / 4)],
+        number: Some(format!("2023-{n:04}")),
+        ..Dispatch::default()
+    }
+}
+
+/// The host's half of that dispatch.
+#[must_use]
+pub fn arrival(n: u32) -> Arrival {
+    Arrival {
+        programme: text(THREE_AREAS),
+        year: text("2023"),
+        number: Some(format!("2023-{n:04}")),
+        division: text("640202"),
+        from: text("2023-04-03"),
+        service_days: Some(120),
+        confirmed: Some(true),
+        ..Arrival::default()
+    }
+}
+
+/// A project that was approved.
+#[must_use]
+pub fn project(n: u32) -> Project {
+    let step = |stage: ProjectStageKind, on: &str| ProjectStage { stage: Some(stage.into()), on: text(on) };
+    Project {
+        display_name: Some(format!("银龄陪伴{n}")),
+        agency_uscc: Some(uscc(n)),
+        division: text("640202"),
+        group: Some(ProjectGroup::Innovation.into()),
+        stage: Some(ProjectStageKind::Approved.into()),
+        approved_on: text("2023-03-20"),
+        amount_fen: Some(5_000_050),
+        programme: text(THREE_AREAS),
+        stages: vec![step(ProjectStageKind::Applied, "2023-02-01"), step(ProjectStageKind::Approved, "2023-03-20")],
+        ..Project::default()
+    }
+}
+
+/// Central money, told apart by its purpose.
+#[must_use]
+pub fn allocation(n: u32) -> Allocation {
+    Allocation {
+        programme: text(THREE_AREAS),
+        year: text("2023"),
+        source: Some(FundSource::Central.into()),
+        purpose: Some(format!("选派补助{n}")),
+        division: text("64"),
+        amount_fen: Some(786_000_000),
+        from: text("2023-01-01"),
+        until: text("2023-12-31"),
+        ..Allocation::default()
+    }
+}
+
+/// A payment, told apart by its voucher.
+#[must_use]
+pub fn payment(n: u32) -> Payment {
+    Payment {
+        payer: text("自治区民政厅"),
+        payee_uscc: Some(uscc(1)),
+        programme: text(THREE_AREAS),
+        source: Some(FundSource::Central.into()),
+        project: Some(format!("银龄陪伴{n}")),
+        purpose: text("选派补助0"),
+        amount_fen: Some(2_000_050),
+        paid_on: text("2023-05-20"),
+        voucher: Some(format!("PZ-{n:05}")),
+        division: text("64"),
+        ..Payment::default()
+    }
+}
+
+/// The receipt of that payment.
+#[must_use]
+pub fn receipt(n: u32) -> Receipt {
+    let Payment { payer, payee_uscc, amount_fen, voucher, .. } = payment(n);
+    let division = text("64");
+    Receipt { payer, payee_uscc, amount_fen, voucher, received_on: text("2023-05-22"), division, ..Receipt::default() }
+}
+
+/// A day for each number, before the stories' own.
+fn day(n: u32) -> String {
+    format!("2023-{:02}-{:02}", 1 + n / 28 % 12, 1 + n % 28)
+}

@@ -1,0 +1,141 @@
+//! Pairing as its callers see it: each side its own half, and the same joint state wherever the halves have arrived.
+
+mod input;
+mod sides;
+
+use qianshou_kernel::error::Reason;
+use qianshou_proto::{
+    common::v1::PutState,
+    pairing::v1::{
+        Allocation, Arrival, Commitment, Dispatch, FindingKind, GetPairingRequest, ListFindingsRequest,
+        ListPairingsRequest, Outcome, PairingStage, Payment, Project, Receipt, Side,
+    },
+    registry::v1::{Agency, AgencyType},
+};
+use qianshou_tests::{
+    World,
+    halves::{allocation, arrival, commitment, dispatch, outcome, payment, project, receipt},
+    refusal::refused,
+    sample::{agency, uscc},
+    stories,
+};
+
+use crate::registry::{a_life, end_of_life};
+
+stories! {
+    every_noun_of_pairing_lives
+    an_agency_has_one_half_a_batch
+    both_halves_may_be_at_one_node
+    a_finding_names_the_record_and_the_next_step
+}
+
+async fn every_noun_of_pairing_lives(world: World) {
+    let ningxia = world.node("64").await;
+    let admin = &ningxia.admin;
+    let own = admin.create(agency(2)).await.unwrap().noun;
+
+    let half = a_life(&ningxia, commitment(1, 2), |c: &mut Commitment| c.close_reason = Some("期满".into()), "close_reason").await;
+    assert_eq!((half.side(), half.agency.as_deref(), half.division()), (Side::Receiving, own.name.as_deref(), own.division()));
+    refused(admin.delete::<Agency>(own.name()).await, Reason::StillReferenced, "name");
+    let mut trained = outcome(1, 2);
+    trained.receiving_division = None;
+    let trained = admin.create(trained).await.unwrap().noun;
+    assert_eq!(trained.receiving_division, own.division, "it counts where the agency is");
+    let sent = a_life(&ningxia, dispatch(1), |d: &mut Dispatch| d.returned_on = Some("2023-12-01".into()), "returned_on").await;
+    assert_eq!((sent.id_number.as_deref(), sent.division(), sent.participations.len()), (None, "64", 1));
+    let served = a_life(&ningxia, arrival(1), |a: &mut Arrival| a.until = Some("2024-03-31".into()), "until").await;
+    let planned = a_life(&ningxia, project(1), |p: &mut Project| p.contract = Some("HT-1".into()), "contract").await;
+    let given = a_life(&ningxia, allocation(1), |a: &mut Allocation| a.match_thousandths = Some(799), "match_thousandths").await;
+    assert_eq!(given.counted_on(), "2023-01-01");
+    let paid = admin.create(payment(1)).await.unwrap().noun;
+    let came = admin.create(receipt(1)).await.unwrap().noun;
+    assert_eq!((paid.flow.as_ref(), paid.year()), (came.flow.as_ref(), "2023"));
+
+    end_of_life(admin, half.name.clone().unwrap(), half).await;
+    end_of_life::<Outcome>(admin, trained.name.clone().unwrap(), trained).await;
+    end_of_life(admin, sent.name.clone().unwrap(), sent).await;
+    end_of_life(admin, served.name.clone().unwrap(), served).await;
+    end_of_life(admin, planned.name.clone().unwrap(), planned).await;
+    end_of_life(admin, given.name.clone().unwrap(), given).await;
+    end_of_life::<Payment>(admin, paid.name.clone().unwrap(), paid).await;
+    end_of_life::<Receipt>(admin, came.name.clone().unwrap(), came).await;
+
+    // The same batch twice changes nothing, persons among it.
+    for state in [PutState::Created, PutState::Unchanged] {
+        let outcomes = admin.put((10..20).map(dispatch).collect()).await.unwrap();
+        assert!(outcomes.iter().all(|outcome| outcome.state() == state), "{outcomes:?}");
+        let outcomes = admin.put(vec![commitment(1, 2)]).await.unwrap();
+        assert_eq!(outcomes[0].state(), state, "{outcomes:?}");
+    }
+}
+
+async fn an_agency_has_one_half_a_batch(world: World) {
+    let ningxia = world.node("64").await;
+    let admin = &ningxia.admin;
+    for n in [2, 3] {
+        admin.create(agency(n)).await.unwrap();
+    }
+    let first = admin.create(commitment(1, 2)).await.unwrap().noun;
+    refused(admin.create(commitment(1, 2)).await, Reason::Duplicate, "receiving_uscc");
+    refused(admin.create(commitment(9, 2)).await, Reason::Duplicate, "batch");
+    admin.create(commitment(1, 3)).await.unwrap();
+    let later = Commitment { batch: Some("第二批".into()), ..commitment(9, 2) };
+    admin.create(later).await.unwrap();
+    // What has closed makes room.
+    let closed = Commitment { closed_on: Some("2024-05-01".into()), ..first };
+    admin.update(closed, &["closed_on"]).await.unwrap();
+    admin.create(commitment(9, 2)).await.unwrap();
+    refused(admin.create(commitment(1, 2)).await, Reason::Duplicate, "receiving_uscc");
+    refused(admin.create(commitment(8, 2)).await, Reason::Duplicate, "batch");
+}
+
+async fn both_halves_may_be_at_one_node(world: World) {
+    let ningxia = world.node("64").await;
+    let admin = &ningxia.admin;
+    for n in [1, 2] {
+        admin.create(agency(n)).await.unwrap();
+    }
+    refused(admin.create(commitment(1, 2)).await, Reason::Required, "side");
+    let half = |side: Side| Commitment { side: Some(side.into()), ..commitment(1, 2) };
+    let sending = admin.create(half(Side::Sending)).await.unwrap();
+    let one_sided = admin.pairing().list_pairings(ListPairingsRequest::default()).await.unwrap().into_inner().pairings;
+    assert_eq!(one_sided[0].stage(), PairingStage::OneSided);
+    let receiving = admin.create(half(Side::Receiving)).await.unwrap();
+    let asked = |pairing: Option<String>, min_position| GetPairingRequest { pairing, min_position };
+    let got = admin.pairing().get_pairing(asked(receiving.noun.pairing.clone(), Some(receiving.position))).await.unwrap();
+    let pairing = got.into_inner().pairing.unwrap();
+    assert_eq!(pairing.stage(), PairingStage::Proposed);
+    assert_eq!(pairing.sending.unwrap().name, sending.noun.name);
+    refused(admin.pairing().get_pairing(asked(None, None)).await, Reason::Required, "pairing");
+    refused(admin.pairing().get_pairing(asked(Some("nobody".into()), None)).await, Reason::NotFound, "pairing");
+    refused(admin.pairing().get_pairing(asked(Some("a".into()), Some(1_000_000))).await, Reason::NotYet, "min_position");
+    let county = ningxia.caller(qianshou_kernel::identity::Role::Reader, "640303").await;
+    refused(county.pairing().get_pairing(asked(receiving.noun.pairing, None)).await, Reason::AreaForbidden, "pairing");
+}
+
+async fn a_finding_names_the_record_and_the_next_step(world: World) {
+    let ningxia = world.node("64").await;
+    let admin = &ningxia.admin;
+    admin.create(Allocation { purpose: Some("选派补助0".into()), ..allocation(0) }).await.unwrap();
+    admin.put((1..=5).map(payment).collect::<Vec<_>>()).await.unwrap();
+    admin.put((1..=4).map(receipt).collect::<Vec<_>>()).await.unwrap();
+    let late = admin.create(Payment { paid_on: Some("2024-01-08".into()), ..payment(6) }).await.unwrap().noun;
+    admin.create(receipt(6)).await.unwrap();
+    admin.put((1..=3).map(arrival).collect::<Vec<_>>()).await.unwrap();
+    admin.put((1..=2).map(dispatch).collect::<Vec<_>>()).await.unwrap();
+    let asked = |area: &str, at: &str| ListFindingsRequest { area: Some(area.into()), at: Some(at.into()), ..ListFindingsRequest::default() };
+    let list = async |area: &str, at: &str| admin.pairing().list_findings(asked(area, at)).await.map(|a| a.into_inner().findings);
+    let found = list("64", "2024-05-01").await.unwrap();
+    let kinds: Vec<FindingKind> = found.iter().map(|finding| finding.kind()).collect();
+    use FindingKind::{DaysWithoutDispatch, MissingReceipt, OutsideTerm};
+    assert_eq!(kinds, [MissingReceipt, OutsideTerm, DaysWithoutDispatch]);
+    assert_eq!(found[1].record, late.name);
+    assert!(found.iter().all(|f| !f.message_zh().is_empty() && !f.message_en().is_empty() && f.area().starts_with("64")));
+    assert_eq!(list("35", "").await.unwrap(), []);
+    refused(list("64", "someday").await, Reason::Malformed, "at");
+    refused(list("6", "").await, Reason::Malformed, "area");
+    let for_profit = Agency { r#type: Some(AgencyType::Enterprise.into()), ..agency(7) };
+    admin.create(for_profit).await.unwrap();
+    refused(admin.create(commitment(1, 7)).await, Reason::NotInList, "receiving_uscc");
+    assert_eq!(uscc(7).len(), 18);
+}
