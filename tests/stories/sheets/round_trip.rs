@@ -214,7 +214,8 @@ async fn fill_pairing(by: &Caller) {
         reviews: (0..n % 2).map(|_| halves::review(api::ReviewLevel::County, "2023-02-01")).collect(),
         evaluations: (0..n % 2).map(|_| halves::evaluation("2024-01-01")).collect(),
         close_reason: (n % 4 == 0).then(|| chance.text()),
-        ..halves::commitment(1_000 + n, n)
+        batch: Some(format!("{}{n}", chance.text())),
+        ..halves::commitment(1_000 + n, 1)
     });
     put(by, commitments.collect::<Vec<_>>()).await;
     put(by, (0..RECORDS).map(|n| halves::outcome(n, n)).collect::<Vec<_>>()).await;
