@@ -2,7 +2,7 @@
 
 use qianshou_kernel::joint::pairing::terms_digest;
 use qianshou_proto::pairing::v1::{
-    Allocation, Approval, Arrival, Commitment, Decision, Dispatch, Evaluation, EvaluationKind, FundSource, Outcome,
+    Activity, ActivityKind, Allocation, Authority, Batch, JointGoal, Need, Offer, Order, OrderStage, OrderStep, PartyType, Programme, Approval, Arrival, Commitment, Decision, Dispatch, Evaluation, EvaluationKind, FundSource, Outcome,
     OutcomeMeasure, Payment, Project, ProjectGroup, ProjectStage, ProjectStageKind, Receipt, Review, ReviewLevel,
     Statement, StatementKind, Terms,
 };
@@ -181,6 +181,88 @@ pub fn receipt(n: u32) -> Receipt {
     let Payment { payer, payee_uscc, amount_fen, voucher, .. } = payment(n);
     let division = text("64");
     Receipt { payer, payee_uscc, amount_fen, voucher, received_on: text("2023-05-22"), division, ..Receipt::default() }
+}
+
+/// A programme of Ningxia's own, with rules.
+#[must_use]
+pub fn programme(n: u32) -> Programme {
+    let authority = |name: &str, since: &str| Authority { display_name: text(name), since: text(since), until: None };
+    Programme {
+        display_name: Some(format!("山海协作{n}")),
+        division: text("64"),
+        since: text("2020-01-01"),
+        authorities: vec![authority("自治区民政厅", "2020-01-01"), authority("自治区党委社会工作部", "2023-06-01")],
+        batches: vec![Batch { title: text("第一批"), from: text("2023-01-01"), ..Batch::default() }],
+        people_trained: Some(3),
+        non_profit: Some(true),
+        tag: text("KEY_COUNTY"),
+        months_least: Some(12),
+        months_most: Some(24),
+        ..Programme::default()
+    }
+}
+
+/// A visit of a pair.
+#[must_use]
+pub fn activity(n: u32) -> Activity {
+    Activity {
+        programme: text(HAND_IN_HAND),
+        batch: text("第一批"),
+        receiving_uscc: Some(uscc(n)),
+        kind: Some(ActivityKind::Visit.into()),
+        goals: vec![JointGoal::Resources.into(), JointGoal::People.into()],
+        title: text("互访交流"),
+        held_on: Some(day(n)),
+        persons: Some(12),
+        volunteers: Some(0),
+        division: text("640202"),
+        ..Activity::default()
+    }
+}
+
+/// Something that an agency offers.
+#[must_use]
+pub fn offer(n: u32) -> Offer {
+    Offer {
+        party: Some(format!("同心社工服务中心{n}")),
+        party_type: Some(PartyType::Organisation.into()),
+        title: text("助老陪伴"),
+        kind: text("养老服务"),
+        division: text("640202"),
+        quantity: Some(n + 1),
+        from: text("2023-01-01"),
+        ..Offer::default()
+    }
+}
+
+/// Something that a community needs.
+#[must_use]
+pub fn need(n: u32) -> Need {
+    Need {
+        party: Some(format!("罗山社区{n}")),
+        party_type: Some(PartyType::Community.into()),
+        title: text("助老陪伴"),
+        kind: text("养老服务"),
+        division: text("640202"),
+        quantity: Some(10),
+        from: text("2023-03-01"),
+        until: text("2023-12-31"),
+        ..Need::default()
+    }
+}
+
+/// An order that was taken on.
+#[must_use]
+pub fn order(n: u32) -> Order {
+    Order {
+        offer: Some(format!("nodes/35/offers/{n}")),
+        need: Some(format!("nodes/64/needs/{n}")),
+        quantity: Some(5),
+        ordered_on: text("2023-05-01"),
+        steps: vec![OrderStep { stage: Some(OrderStage::Taken.into()), on: text("2023-05-03") }],
+        division: text("64"),
+        ..Order::default()
+    }
 }
 
 /// A day for each number, before the stories' own.

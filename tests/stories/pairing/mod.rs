@@ -7,26 +7,35 @@ use qianshou_kernel::error::Reason;
 use qianshou_proto::{
     common::v1::PutState,
     pairing::v1::{
-        Allocation, Arrival, Commitment, Dispatch, FindingKind, GetPairingRequest, ListFindingsRequest,
-        ListPairingsRequest, Outcome, PairingStage, Payment, Project, Receipt, Side,
+        Activity, Allocation, Arrival, Commitment, Dispatch, FindingKind, GetPairingRequest, ListFindingsRequest,
+        ListMatchesRequest, ListPairingsRequest, Need, Offer, Order, OrderStage, Outcome, PairingStage, Payment,
+        Programme, Project, Receipt, Side,
     },
-    registry::v1::{Agency, AgencyType},
+    registry::v1::{Agency, AgencyType, Tag},
 };
 use qianshou_tests::{
     World,
-    halves::{allocation, arrival, commitment, dispatch, outcome, payment, project, receipt},
+    halves::{
+        HAND_IN_HAND, activity, allocation, arrival, commitment, dispatch, need, offer, order, outcome, payment,
+        programme, project, receipt,
+    },
     refusal::refused,
-    sample::{agency, uscc},
+    sample::{agency, tag, uscc},
     stories,
 };
 
-use crate::registry::{a_life, end_of_life};
+use crate::registry::{
+    a_life, end_of_life,
+    input::{Fault, refuse_all},
+};
 
 stories! {
     every_noun_of_pairing_lives
     an_agency_has_one_half_a_batch
     both_halves_may_be_at_one_node
     a_finding_names_the_record_and_the_next_step
+    a_half_keeps_to_its_programme
+    an_offer_meets_a_need
 }
 
 async fn every_noun_of_pairing_lives(world: World) {
@@ -138,4 +147,84 @@ async fn a_finding_names_the_record_and_the_next_step(world: World) {
     admin.create(for_profit).await.unwrap();
     refused(admin.create(commitment(1, 7)).await, Reason::NotInList, "receiving_uscc");
     assert_eq!(uscc(7).len(), 18);
+}
+
+async fn a_half_keeps_to_its_programme(world: World) {
+    let ningxia = world.node("64").await;
+    let admin = &ningxia.admin;
+    admin.create(agency(2)).await.unwrap();
+    let rules = Programme { display_name: Some(HAND_IN_HAND.into()), ..programme(1) };
+    let rules = a_life(&ningxia, rules, |p: &mut Programme| p.until = Some("2025-01-01".into()), "until").await;
+    admin.update(Programme { until: None, ..rules.clone() }, &["until"]).await.unwrap();
+    let faults: [Fault<Commitment>; 3] = [
+        (|c| c.terms[0].people_trained = Some(2), Reason::Malformed, "terms[0].people_trained"),
+        (|c| c.batch = Some("第九批".into()), Reason::NotInList, "batch"),
+        (|c| c.until = Some("2023-11-30".into()), Reason::Malformed, "until"),
+    ];
+    refuse_all(admin, &commitment(1, 2), &faults).await;
+    let half = admin.create(commitment(1, 2)).await.unwrap().noun;
+    assert_eq!(half.rules, rules.name);
+    refused(admin.delete::<Programme>(rules.name()).await, Reason::StillReferenced, "name");
+    let list = async || admin.pairing().list_findings(ListFindingsRequest::default()).await.unwrap().into_inner().findings;
+    let found = list().await;
+    assert_eq!((found[0].kind(), found[0].record(), found.len()), (FindingKind::Untagged, half.name(), 1));
+    admin.create(Tag { division: Some("640104".into()), since: Some("2021-08-27".into()), ..tag(1) }).await.unwrap();
+    assert_eq!(list().await, []);
+}
+
+async fn an_offer_meets_a_need(world: World) {
+    let ningxia = world.node("64").await;
+    let admin = &ningxia.admin;
+    let wanted = admin.create(need(1)).await.unwrap().noun;
+    let near = admin.create(offer(9)).await.unwrap().noun;
+    let far = admin.create(Offer { division: Some("640104".into()), ..offer(3) }).await.unwrap().noun;
+    admin.create(Offer { kind: Some("儿童福利".into()), ..offer(4) }).await.unwrap();
+    let asked = |need: Option<String>, size| ListMatchesRequest { need, page_size: Some(size), min_position: None };
+    let list = async |need: Option<String>, size| admin.pairing().list_matches(asked(need, size)).await.map(|a| a.into_inner().matches);
+    let matches = list(wanted.name.clone(), 0).await.unwrap();
+    let told: Vec<(&str, u32)> = matches.iter().map(|m| (m.offer(), m.score())).collect();
+    assert_eq!(told, [(near.name(), 100), (far.name(), 68)]);
+    assert_eq!(list(wanted.name.clone(), 1).await.unwrap().len(), 1);
+    refused(list(None, 0).await, Reason::Required, "need");
+    refused(list(wanted.name.clone(), -1).await, Reason::Malformed, "page_size");
+    let order_ = Order { offer: near.name.clone(), need: wanted.name.clone(), ..order(1) };
+    let order_ = a_life(&ningxia, order_, |o: &mut Order| o.feedback = Some(9_500), "feedback").await;
+    assert_eq!(order_.stage(), OrderStage::Taken);
+    let done = a_life(&ningxia, activity(1), |a: &mut Activity| a.until = Some("2023-12-31".into()), "until").await;
+    end_of_life(admin, order_.name.clone().unwrap(), order_).await;
+    end_of_life(admin, done.name.clone().unwrap(), done).await;
+
+    let orders: [Fault<Order>; 4] = [
+        (|o| o.offer = Some("offers/1".into()), Reason::Malformed, "offer"),
+        (|o| o.need = None, Reason::Required, "need"),
+        (|o| o.ordered_on = Some("2023-05-04".into()), Reason::OutOfOrder, "steps[0].on"),
+        (|o| o.feedback = Some(10_001), Reason::Malformed, "feedback"),
+    ];
+    refuse_all(admin, &order(2), &orders).await;
+    let offers: [Fault<Offer>; 4] = [
+        (|o| o.party = None, Reason::Required, "party"),
+        (|o| o.quantity = Some(0), Reason::Malformed, "quantity"),
+        (|o| o.until = Some("2022-12-31".into()), Reason::OutOfOrder, "until"),
+        (|o| o.party = Some("同心社工服务中心9".into()), Reason::Duplicate, "title"),
+    ];
+    refuse_all(admin, &offer(1), &offers).await;
+    let needs: [Fault<Need>; 3] = [
+        (|n| n.party_type = Some(9), Reason::NotInList, "party_type"),
+        (|n| n.division = Some("649999".into()), Reason::NotInList, "division"),
+        (|n| n.kind = None, Reason::Required, "kind"),
+    ];
+    refuse_all(admin, &need(2), &needs).await;
+    let programmes: [Fault<Programme>; 4] = [
+        (|p| p.tag = Some("RICH".into()), Reason::NotInList, "tag"),
+        (|p| p.months_most = Some(6), Reason::OutOfOrder, "months_most"),
+        (|p| p.batches.push(p.batches[0].clone()), Reason::Duplicate, "batches[1].title"),
+        (|p| p.authorities.reverse(), Reason::OutOfOrder, "authorities[1].since"),
+    ];
+    refuse_all(admin, &programme(2), &programmes).await;
+    let activities: [Fault<Activity>; 3] = [
+        (|a| a.held_on = Some("2024-06-02".into()), Reason::InFuture, "held_on"),
+        (|a| a.goals = vec![9], Reason::NotInList, "goals"),
+        (|a| a.receiving_uscc = Some("1".into()), Reason::Malformed, "receiving_uscc"),
+    ];
+    refuse_all(admin, &activity(2), &activities).await;
 }

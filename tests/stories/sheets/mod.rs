@@ -9,7 +9,7 @@ use qianshou_kernel::identity::Role;
 use qianshou_proto::registry::v1::{
     Agency, Assessment, Certificate, CertificateLevel, Post, SixHave, Station, Template, Worker,
 };
-use qianshou_registry::domain::KINDS;
+use qianshou::node::kinds;
 use qianshou_tests::{
     World,
     desk::Desk,
@@ -20,6 +20,7 @@ use qianshou_tests::{
 stories! {
     good_files_of_every_kind_are_taken_once
     a_template_of_every_kind_is_taken
+    each_province_imports_its_half_of_one_file
     asking_first_saves_nothing
     a_clerk_stays_in_their_area
     what_a_file_does_not_speak_of_stays
@@ -154,6 +155,57 @@ async fn good_files_of_every_kind_are_taken_once(world: World) {
     }
 }
 
+/// The same file of pairings at both provinces: each writes its own half. What it does not speak of stays.
+async fn each_province_imports_its_half_of_one_file(world: World) {
+    use qianshou_proto::pairing::v1::{Commitment, Outcome, Payment, Receipt, Side};
+    use qianshou_tests::sample::{agency, uscc};
+    let (fujian, ningxia) = (world.node("35").await, world.node("64").await);
+    let at = |n: u32, division: &str| Agency { division: Some(division.into()), ..agency(n) };
+    fujian.admin.put(vec![at(1, "350203"), at(2, "350102")]).await.unwrap();
+    ningxia.admin.put(vec![at(3, "640303"), at(4, "640324")]).await.unwrap();
+    let pairings = format!(
+        "计划,批次,援派机构统一社会信用代码,受援机构统一社会信用代码,受援地区划代码,开始日期,结束日期\n\
+         牵手计划,第一批,{},{},640303,2022-05-01,2024-04\n牵手计划,第一批,{},{},640324,2022年5月,\n",
+        uscc(1),
+        uscc(3),
+        uscc(2),
+        uscc(4)
+    );
+    let outcomes = format!("计划,批次,受援机构统一社会信用代码,指标,数量,填报日期\n牵手计划,第一批,{},培养人数,30,2023-06-30\n", uscc(3));
+    let payments = format!(
+        "付款单位,收款机构统一社会信用代码,计划,资金来源,金额（元）,付款日期,凭证号,到账日期\n\
+         自治区民政厅,{},三区计划,中央,\"20,000.50\",2023-05-20,PZ-1,2023-05-23\n",
+        uscc(3)
+    );
+    for (node, side, division) in [(&fujian, Side::Sending, "35"), (&ningxia, Side::Receiving, "640303")] {
+        let desk = world.desk(node, Role::Editor, &node.code).await;
+        for (file, text) in [("pairings.csv", &pairings), ("outcomes.csv", &outcomes), ("payments.csv", &payments)] {
+            std::fs::write(desk.file(file), text).unwrap();
+        }
+        for figures in [[2, 0, 0, 0], [0, 0, 2, 0]] {
+            let said = desk.import("pairings", "pairings.csv", &[]).await;
+            assert_eq!((said.code, said.figures()), (0, figures), "{said:?}");
+        }
+        let halves = node.admin.list_all::<Commitment>(Default::default()).await;
+        assert!(halves.iter().all(|half| half.side() == side && half.division().starts_with(&node.code)), "{halves:?}");
+        let first = halves.iter().find(|half| half.receiving_uscc() == uscc(3)).unwrap();
+        assert_eq!((first.from(), first.until()), ("2022-05-01", "2024-04-30"));
+        let said = desk.import("outcomes", "outcomes.csv", &[]).await;
+        let told: Vec<Outcome> = node.admin.list_all(Default::default()).await;
+        if side == Side::Receiving {
+            assert_eq!((said.figures(), told[0].receiving_division()), ([1, 0, 0, 0], division), "{said:?}");
+        } else {
+            assert_eq!(said.figures(), [0, 0, 0, 1], "whoever does not have the agency has to say where it is: {said:?}");
+        }
+    }
+    let desk = world.desk(&ningxia, Role::Editor, "64").await;
+    assert_eq!(desk.import("payments", "payments.csv", &[]).await.figures(), [1, 0, 0, 0]);
+    assert_eq!(desk.import("receipts", "payments.csv", &[]).await.figures(), [1, 0, 0, 0]);
+    let paid: Vec<Payment> = ningxia.admin.list_all(Default::default()).await;
+    let came: Vec<Receipt> = ningxia.admin.list_all(Default::default()).await;
+    assert_eq!((paid[0].amount_fen(), &paid[0].flow), (2_000_050, &came[0].flow));
+}
+
 async fn a_template_of_every_kind_is_taken(world: World) {
     let nation = world.node("00").await;
     let ningxia = world.node("64").await;
@@ -162,7 +214,7 @@ async fn a_template_of_every_kind_is_taken(world: World) {
     // Of two that are one, only the duplicate has a template of its own.
     let survivor = Agency { uscc: Some("914403001922038216".into()), ..agency(1) };
     ningxia.admin.create(survivor).await.unwrap();
-    for (kind, home) in KINDS.map(|kind| (kind.collection, kind.home)) {
+    for (kind, home) in kinds().into_iter().map(|kind| (kind.collection, kind.home)) {
         let desk = if home.is_some() { &national } else { &provincial };
         let said = desk.run(&["export", "--template", kind]).await;
         assert_eq!((said.code, said.out.trim()), (0, &format!("{kind}-template.xlsx")[..]), "{said:?}");

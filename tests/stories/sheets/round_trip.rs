@@ -16,7 +16,7 @@ use qianshou_proto::{
         Tag, TagLabel, Task, Template, Worker,
     },
 };
-use qianshou_registry::domain::KINDS;
+use qianshou::node::kinds;
 use qianshou_tests::{
     Caller, World,
     sample::{
@@ -247,12 +247,66 @@ fn escalation(reason: &str, n: u32) -> Escalation {
     Escalation { from: text("640104"), to: text("6401"), on: Some(format!("2022-01-0{}", n + 1)), reason: text(reason) }
 }
 
+/// Halves, people, projects and money.
+async fn fill_pairing(by: &Caller) {
+    use qianshou_proto::pairing::v1 as api;
+    use qianshou_tests::halves;
+    let mut chance =
+        Chance(TestRunner::new_with_rng(Default::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha)));
+    let commitments = (0..RECORDS).map(|n| api::Commitment {
+        statements: (0..n % 3).map(|_| halves::statement(api::StatementKind::Suspended, "2023-05-01")).collect(),
+        reviews: (0..n % 2).map(|_| halves::review(api::ReviewLevel::County, "2023-02-01")).collect(),
+        evaluations: (0..n % 2).map(|_| halves::evaluation("2024-01-01")).collect(),
+        close_reason: (n % 4 == 0).then(|| chance.text()),
+        batch: Some(format!("{}{n}", chance.text())),
+        ..halves::commitment(1_000 + n, 1)
+    });
+    put(by, commitments.collect::<Vec<_>>()).await;
+    put(by, (0..RECORDS).map(|n| halves::outcome(n, n)).collect::<Vec<_>>()).await;
+    let dispatches = (0..RECORDS).map(|n| api::Dispatch {
+        full_name: Some(chance.text()),
+        projects: chance.texts(),
+        extensions: (0..n % 2)
+            .map(|_| api::Extension { on: Some("2024-01-01".into()), until: Some("2024-05-31".into()) })
+            .collect(),
+        ..halves::dispatch(n)
+    });
+    put(by, dispatches.collect::<Vec<_>>()).await;
+    put(by, (0..RECORDS).map(halves::arrival).collect::<Vec<_>>()).await;
+    let projects = (0..RECORDS).map(|n| api::Project {
+        display_name: Some(format!("{}{n}", chance.text())),
+        clients: chance.texts(),
+        amount_fen: Some(i64::from(n) * 7),
+        lots: (0..n % 3)
+            .map(|lot| api::Lot {
+                number: Some(lot.to_string()),
+                division: Some("640202".into()),
+                amount_fen: Some(5_000_005),
+                ..api::Lot::default()
+            })
+            .collect(),
+        notice: (n % 2 == 0).then(|| chance.text()),
+        ..halves::project(n)
+    });
+    put(by, projects.collect::<Vec<_>>()).await;
+    put(by, (0..RECORDS).map(halves::allocation).collect::<Vec<_>>()).await;
+    let payments = (0..RECORDS).map(|n| api::Payment { payer: Some(format!("厅{}", chance.text())), ..halves::payment(n) });
+    put(by, payments.collect::<Vec<_>>()).await;
+    put(by, (0..RECORDS).map(halves::receipt).collect::<Vec<_>>()).await;
+    put(by, (0..RECORDS).map(halves::programme).collect::<Vec<_>>()).await;
+    put(by, (0..RECORDS).map(halves::activity).collect::<Vec<_>>()).await;
+    put(by, (0..RECORDS).map(halves::offer).collect::<Vec<_>>()).await;
+    put(by, (0..RECORDS).map(halves::need).collect::<Vec<_>>()).await;
+    put(by, (0..RECORDS).map(halves::order).collect::<Vec<_>>()).await;
+}
+
 async fn an_export_comes_back_as_it_went(world: World) {
     let ningxia = world.node("64").await;
     let desk = world.desk(&ningxia, Role::Editor, "64").await;
     fill(&ningxia.admin).await;
+    fill_pairing(&ningxia.admin).await;
     let before = ningxia.position().await;
-    for kind in KINDS.into_iter().filter(|kind| kind.home.is_none()).map(|kind| kind.collection) {
+    for kind in kinds().into_iter().filter(|kind| kind.home.is_none()).map(|kind| kind.collection) {
         let (csv, xlsx) = (format!("{kind}.csv"), format!("{kind}.xlsx"));
         desk.export(kind, &csv).await;
         desk.export(kind, &xlsx).await;

@@ -197,7 +197,7 @@ struct Pair<'a> {
 }
 
 /// What holds of a pair on a day: a line of the table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Line {
     /// Absent, or whether it is closed.
     sending: Option<bool>,
@@ -292,16 +292,24 @@ impl<'a> Pair<'a> {
             [ReviewLevel::County, ReviewLevel::Province].iter().any(|level| half.reviewed(on, *level).is_some())
         };
         let closed = |half: Option<&Half<'_>>| half.map(|half| half.is_closed(on));
-        Line {
+        let line = Line {
             sending: closed(sending),
             receiving: closed(receiving),
             contested: contested(self.senders, on) || contested(self.receivers, on),
+            ..Line::default()
+        };
+        if line.contested || line.sending != Some(false) || line.receiving != Some(false) {
+            // The table does not ask for the rest.
+            return line;
+        }
+        Line {
             agreed: sending.zip(receiving).is_some_and(|(sending, receiving)| agreed(sending, receiving, on).is_some()),
             disputed: says(StatementKind::Disputed, StatementKind::Settled),
             resting: says(StatementKind::Suspended, StatementKind::Resumed),
             begun: here().any(begun) || self.approvals.iter().any(decided),
             reviewed: self.missing(on).is_empty(),
             evaluated: here().count() == 2 && here().all(|half| half.finally(on)),
+            ..line
         }
     }
 

@@ -286,6 +286,31 @@ mod tests {
     }
 
     #[test]
+    fn money_is_read_exactly() {
+        for (text, read) in [
+            ("7860000", 786_000_000),
+            ("20,000.5", 2_000_050),
+            ("￥１，２３４．５６元", 123_456),
+            ("0.07", 7),
+            ("-3.10", -310),
+            ("90071992547409.93", 9_007_199_254_740_993),
+        ] {
+            assert_eq!(fen(text).unwrap(), read, "{text}");
+        }
+        for text in ["", "1.234", "1e3", "1.", ".5", "1,00", "12,3456", "一百", "1.2.3", "--1", "99999999999999999999"] {
+            assert!(fen(text).is_err(), "{text}");
+        }
+        let value = |value| read_cell(&value, &Column::new("amount", "金额", Cell::Yuan), &amount(), "");
+        assert_eq!(value(Value::Number(1234.5)).unwrap(), Some(Field::I64(123_450)));
+        assert!(value(Value::Number(0.1 + 0.2)).is_err(), "nothing is rounded");
+    }
+
+    fn amount() -> FieldDescriptor {
+        let message = descriptors().get_message_by_name("qianshou.pairing.v1.Payment").unwrap();
+        message.get_field_by_name("amount_fen").unwrap()
+    }
+
+    #[test]
     fn an_agency_is_read_whatever_hands_wrote_it() {
         let headers = ["机构名称", "统一社会信用代码", "机构类型", "所在地区划代码", "成立日期", "业务领域"];
         let mut reader = reader("agencies", &headers);

@@ -127,10 +127,13 @@ impl Noun for Commitments {
             return check.refuse("receiving_uscc", Reason::Duplicate, "sending_uscc");
         }
         take_side(commitment, check);
-        // Its rules hold if it is here; there is one of its name, the nation's or the province's.
-        let title = commitment.programme.as_ref().map(|title| format!("{}/{title}", Area::NATION));
-        if let Some(rules) = title.and_then(|title| check.find(Programmes::COLLECTION, &title)) {
-            commitment.rules = rules;
+        // The rules of the programme hold if it is here: that of this node's own area before the nation's.
+        if let Some(title) = commitment.programme.as_deref() {
+            let areas = [check.home.clone(), Area::NATION.to_owned()];
+            let [own, nations] = areas.map(|area| check.find(Programmes::COLLECTION, &format!("{area}/{title}")));
+            if let (Some(own), Some(nations)) = (own, nations) {
+                commitment.rules = own.or(nations);
+            }
         }
         let Commitment { programme, batch, sending_uscc, receiving_uscc, from, .. } = &*commitment;
         let (programme, batch) = (programme.as_deref(), batch.as_deref());
