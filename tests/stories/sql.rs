@@ -98,16 +98,16 @@ fn with_clause(table: &Table, clause: &str) -> Vec<String> {
 }
 
 /// What rows of a list are sought by.
-const SEEKS: &str = "COALESCE(t.area, '') >= $1 AND COALESCE(t.area, '') < $2";
+const SEEKS: &str = "t.area >= $1 AND t.area < $2";
 
 /// The kernel's lists, with every condition that they may have, from each of the sources that they are taken from.
 fn pages_of(table: &str) -> [String; 4] {
-    let order = "ORDER BY COALESCE(t.title, '') ASC, t.name ASC";
-    let beyond = "(COALESCE(t.title, ''), t.name) > ($6, $7)";
+    let order = "ORDER BY t.title ASC, t.name ASC";
+    let beyond = "(t.title, t.name) > ($6, $7)";
     let page = |with: &str, from: &str| {
         format!(
-            "{with}SELECT COALESCE(t.title, ''), t.name, t.position, t.found FROM {from} WHERE t.area >= $1 \
-             AND t.area < $2 AND t.state = $3 AND t.type = $4 AND t.found LIKE $5 ESCAPE '\\' AND {beyond} {order} LIMIT 101"
+            "{with}SELECT t.title, t.name, t.position, t.found FROM {from} WHERE COALESCE(t.area, '') >= $1 \
+             AND COALESCE(t.area, '') < $2 AND COALESCE(t.state, '') = $3 AND COALESCE(t.type, '') = $4 AND t.found LIKE $5 ESCAPE '\\' AND {beyond} {order} LIMIT 101"
         )
     };
     let few = |seeks: &str| format!("WITH few AS MATERIALIZED (SELECT * FROM {table} t WHERE {seeks}) ");

@@ -77,13 +77,8 @@ impl List {
     }
 
     async fn listed(&self, codes: &[String]) -> Result<Vec<String>> {
-        let rows = self
-            .db()
-            .fetch(
-                "SELECT DISTINCT COALESCE(area, '') FROM registry_divisions WHERE COALESCE(area, '') IN ({1})",
-                binds![codes],
-            )
-            .await?;
+        let rows =
+            self.db().fetch("SELECT DISTINCT area FROM registry_divisions WHERE area IN ({1})", binds![codes]).await?;
         rows.iter().map(|row| row.text(0)).collect()
     }
 
@@ -94,7 +89,7 @@ impl List {
 
     /// The names that codes have on a day.
     pub(crate) async fn names_on(&self, codes: &[String], on: &str) -> Result<BTreeMap<String, String>> {
-        let sql = "SELECT COALESCE(area, ''), COALESCE(title, '') FROM registry_divisions WHERE COALESCE(area, '') IN ({1}) \
+        let sql = "SELECT area, COALESCE(title, '') FROM registry_divisions WHERE area IN ({1}) \
                    AND (valid_from IS NULL OR valid_from <= $2) AND (valid_to IS NULL OR valid_to > $2)";
         let rows = self.db().fetch(sql, binds![codes, on]).await?;
         rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?))).collect()
@@ -117,8 +112,7 @@ impl List {
     }
 
     async fn has_villages(&self, township: &str) -> Result<bool> {
-        let sql =
-            "SELECT area FROM registry_divisions WHERE COALESCE(area, '') > $1 AND COALESCE(area, '') <= $2 LIMIT 1";
+        let sql = "SELECT area FROM registry_divisions WHERE area > $1 AND area <= $2 LIMIT 1";
         Ok(self.db().fetch_one(sql, binds![township, format!("{township}999")]).await?.is_some())
     }
 }

@@ -45,7 +45,7 @@ pub(crate) async fn moves(ledger: Ledger, cancel: CancellationToken) {
 
 /// Does every move of ours whose successor is here.
 async fn moves_done(ledger: &Ledger) -> Result<()> {
-    const OFFERED: &str = "SELECT name FROM registry_moves WHERE COALESCE(state, '') = $1 ORDER BY name";
+    const OFFERED: &str = "SELECT name FROM registry_moves WHERE state = $1 ORDER BY name";
     let rows = ledger.db().fetch(OFFERED, binds!["OFFERED"]).await?;
     let names: Vec<String> = rows.iter().map(|row| row.text(0)).collect::<Result<_>>()?;
     for stored in ledger.find(&names).await?.into_values().filter(|stored| stored.name.home() == ledger.node()) {

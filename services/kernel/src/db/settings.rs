@@ -16,8 +16,8 @@ pub struct Setting {
 
 /// The oldest PostgreSQL that the statements were tried on.
 const POSTGRES_LEAST: i64 = 130_000;
-/// The oldest SQLite with everything the statements use, `unhex` the latest of it.
-const SQLITE_LEAST: [u32; 2] = [3, 41];
+/// The oldest SQLite with everything the statements use, FTS5 without content whose rows can be deleted the latest of it.
+const SQLITE_LEAST: [u32; 2] = [3, 43];
 
 impl Db {
     /// Looks at every setting that matters.

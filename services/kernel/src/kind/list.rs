@@ -158,9 +158,9 @@ impl Order {
         };
         let column = match column {
             "" | "name" => "t.name",
-            "title" => "COALESCE(t.title, '')",
-            "area" => "COALESCE(t.area, '')",
-            "state" => "COALESCE(t.state, '')",
+            "title" => "t.title",
+            "area" => "t.area",
+            "state" => "t.state",
             _ => return Err(Error::refused("order_by", Reason::UnknownField, "name, title, area, state [desc]")),
         };
         Ok(Self { column, descending })
@@ -173,9 +173,9 @@ impl Order {
     }
 }
 
-/// What is asked of the rows of a house's table. There are two ways to ask the same of a column: of the column itself, which no
-/// index is of, to test a row; and of `COALESCE(column, '')`, which an index is of, to seek rows. So a text says
-/// which way it goes, and neither database has to guess.
+/// What is asked of the rows of a house's table. There are two ways to ask the same of a column: of the column itself, which has
+/// an index, to seek rows; and of `COALESCE(column, '')`, which has none, to test a row. So a text says which way it goes,
+/// and neither database has to guess.
 #[derive(Debug, Default)]
 struct Conditions {
     /// Column, comparison and the bind's number.
@@ -214,7 +214,7 @@ impl Conditions {
     fn within_any(&mut self, ranges: &[(String, String)]) {
         let range = |(from, until): &(String, String)| {
             let (from, until) = (self.bind(from.as_str()), self.bind(until.as_str()));
-            format!("(COALESCE(t.area, '') >= ${from} AND COALESCE(t.area, '') < ${until})")
+            format!("(t.area >= ${from} AND t.area < ${until})")
         };
         let any: Vec<String> = ranges.iter().map(range).collect();
         self.further.push(if any.is_empty() { "1 = 0".to_owned() } else { format!("({})", any.join(" OR ")) });
@@ -251,14 +251,15 @@ impl Conditions {
 
     /// What a row is tested by.
     fn tests(&self) -> Vec<String> {
-        let compared = self.compared.iter().map(|(column, comparison, n)| format!("t.{column} {comparison} ${n}"));
+        let compared =
+            self.compared.iter().map(|(column, comparison, n)| format!("COALESCE(t.{column}, '') {comparison} ${n}"));
         compared.chain(self.further.iter().cloned()).collect()
     }
 
     /// What rows are sought by, of one column; `None`: nothing is asked of it.
     fn seeks(&self, column: &str) -> Option<String> {
         let of = self.compared.iter().filter(|(of, ..)| *of == column);
-        let texts = of.map(|(column, comparison, n)| format!("COALESCE(t.{column}, '') {comparison} ${n}"));
+        let texts = of.map(|(column, comparison, n)| format!("t.{column} {comparison} ${n}"));
         Some(texts.collect::<Vec<_>>().join(" AND ")).filter(|text| !text.is_empty())
     }
 }

@@ -358,6 +358,8 @@ impl TableRows {
 
     pub(super) fn put(&mut self, name: String, position: u64, index: Index) {
         let Index { area, state, r#type, title, found, words, columns, .. } = index;
+        // What rows are ordered by is never NULL, for a key that is cannot be compared with.
+        let [area, state, title] = [area, state, title].map(Option::unwrap_or_default);
         let mut row = binds![name, position, area, state, r#type, title, found];
         row.extend(columns);
         self.rows.push(row);

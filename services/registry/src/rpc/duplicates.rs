@@ -95,8 +95,8 @@ impl Registry {
         read: fn(Name, &[u8]) -> Result<Compared, prost::DecodeError>,
     ) -> Result<Vec<Compared>> {
         let sql = format!(
-            "SELECT t.name FROM {table} t WHERE COALESCE(t.area, '') >= $1 AND COALESCE(t.area, '') < $2 \
-             ORDER BY COALESCE(t.area, ''), t.name LIMIT $3"
+            "SELECT t.name FROM {table} t WHERE t.area >= $1 AND t.area < $2 \
+             ORDER BY t.area, t.name LIMIT $3"
         );
         let (from, until) = match area.as_str() {
             Area::NATION => ("0".to_owned(), ":".to_owned()),
