@@ -1,8 +1,8 @@
 //! Every SQL statement of the sources is prepared on both databases. What is put together at run time is put together here with
 //! all that it can be put together with; a new kind of it fails until it is told here.
 
+use qianshou::node::kinds;
 use qianshou_kernel::db::Db;
-use qianshou_registry::domain::KINDS;
 use qianshou_tests::{World, source, stories};
 
 stories! {
@@ -68,11 +68,11 @@ fn statements(text: &str, tables: &[Table], shared: bool) -> Vec<Vec<String>> {
     } else if tables.iter().any(heads) {
         vec![vec![format!("INSERT INTO {text} VALUES ({})", places(1, text.split(',').count()))]]
     } else if text.starts_with("SELECT {}, {} FROM {} t ") {
-        KINDS.iter().map(|kind| vec![page_of(kind.table)]).collect()
+        kinds().iter().map(|kind| vec![page_of(kind.table)]).collect()
     } else if !VERBS.iter().any(|verb| text.starts_with(verb)) {
         vec![]
     } else if text.contains("{table}") {
-        KINDS.iter().map(|kind| vec![with_list(&text.replace("{table}", kind.table))]).collect()
+        kinds().iter().map(|kind| vec![with_list(&text.replace("{table}", kind.table))]).collect()
     } else {
         vec![vec![with_list(text)]]
     }
