@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use qianshou::node::kinds;
 use qianshou_kernel::identity::Role;
 use qianshou_proto::registry::v1::Agency;
-use qianshou::node::kinds;
 use qianshou_tests::{Database, World, run, sample::agency};
 use tokio::process::Command;
 
