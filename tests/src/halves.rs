@@ -2,9 +2,10 @@
 
 use qianshou_kernel::joint::pairing::terms_digest;
 use qianshou_proto::pairing::v1::{
-    Activity, ActivityKind, Allocation, Authority, Batch, JointGoal, Need, Offer, Order, OrderStage, OrderStep, PartyType, Programme, Approval, Arrival, Commitment, Decision, Dispatch, Evaluation, EvaluationKind, FundSource, Outcome,
-    OutcomeMeasure, Payment, Project, ProjectGroup, ProjectStage, ProjectStageKind, Receipt, Review, ReviewLevel,
-    Statement, StatementKind, Terms,
+    Activity, ActivityKind, Allocation, Approval, Arrival, Authority, Batch, Commitment, Decision, Dispatch,
+    Evaluation, EvaluationKind, FundSource, JointGoal, Need, Offer, Order, OrderStage, OrderStep, Outcome,
+    OutcomeMeasure, PartyType, Payment, Programme, Project, ProjectGroup, ProjectStage, ProjectStageKind, Receipt,
+    Review, ReviewLevel, Statement, StatementKind, Terms,
 };
 
 use crate::sample::{citizen, full_name, uscc};

@@ -1,8 +1,8 @@
 //! Every SQL statement of the sources is prepared on both databases. What is put together at run time is put together here with
 //! all that it can be put together with; a new kind of it fails until it is told here.
 
+use qianshou::node::kinds;
 use qianshou_kernel::db::Db;
-use qianshou_registry::domain::KINDS;
 use qianshou_tests::{World, source, stories};
 
 stories! {
@@ -75,13 +75,13 @@ fn statements(text: &str, tables: &[Table], shared: bool) -> Vec<Vec<String>> {
         // What a page begins with; see below.
         vec![]
     } else if text.starts_with("{with}SELECT {}, t.name") {
-        KINDS.iter().flat_map(|kind| pages_of(kind.table)).map(|page| vec![page]).collect()
+        kinds().iter().flat_map(|kind| pages_of(kind.table)).map(|page| vec![page]).collect()
     } else if text.starts_with("SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT t.name FROM {} t WHERE {seeks}") {
-        KINDS.iter().map(|kind| vec![count_of(kind.table)]).collect()
+        kinds().iter().map(|kind| vec![count_of(kind.table)]).collect()
     } else if !VERBS.iter().any(|verb| text.starts_with(verb)) {
         vec![]
     } else if text.contains("{table}") {
-        KINDS.iter().map(|kind| vec![with_list(&text.replace("{table}", kind.table))]).collect()
+        kinds().iter().map(|kind| vec![with_list(&text.replace("{table}", kind.table))]).collect()
     } else {
         vec![vec![with_list(text)]]
     }

@@ -25,11 +25,11 @@ use qianshou_kernel::{
     person::Secrets,
     server::{self, Listener, PeerSet},
 };
+use qianshou_pairing::Pairing;
 use qianshou_proto::{
     identity::v1::identity_service_server::{IdentityServiceServer, SERVICE_NAME as IDENTITY},
     ledger::v1::ledger_service_server::{LedgerServiceServer, SERVICE_NAME as LEDGER},
 };
-use qianshou_pairing::Pairing;
 use qianshou_registry::{Registry, store::List};
 use qianshou_reporting::Reporting;
 use tokio::task::JoinSet;

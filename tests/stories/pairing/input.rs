@@ -46,7 +46,11 @@ async fn bad_halves_are_refused_and_nothing_is_written(world: World) {
         (|c| c.closed_on = Some("2022-12-31".into()), Reason::OutOfOrder, "closed_on"),
         (|c| c.reviews = vec![review(ReviewLevel::County, "2024-06-02")], Reason::InFuture, "reviews[0].on"),
         (|c| c.statements = vec![Statement::default()], Reason::Required, "statements[0].kind"),
-        (|c| c.terms.push(Terms { since: Some("2022-01-01".into()), ..Terms::default() }), Reason::OutOfOrder, "terms[1].since"),
+        (
+            |c| c.terms.push(Terms { since: Some("2022-01-01".into()), ..Terms::default() }),
+            Reason::OutOfOrder,
+            "terms[1].since",
+        ),
         (|c| c.terms = vec![Terms::default(); 201], Reason::TooMany, "terms"),
     ];
     let outcomes: [Fault<Outcome>; 6] = [
@@ -88,9 +92,17 @@ async fn bad_halves_are_refused_and_nothing_is_written(world: World) {
         (|p| p.agency_uscc = None, Reason::Required, "agency_uscc"),
         (|p| p.amount_fen = Some(-1), Reason::Malformed, "amount_fen"),
         (|p| p.division = Some("649999".into()), Reason::NotInList, "division"),
-        (|p| p.stages.push(ProjectStage { stage: Some(3), on: Some("2023-01-01".into()) }), Reason::OutOfOrder, "stages[2].on"),
+        (
+            |p| p.stages.push(ProjectStage { stage: Some(3), on: Some("2023-01-01".into()) }),
+            Reason::OutOfOrder,
+            "stages[2].on",
+        ),
         (|p| p.lots = vec![lot(), lot()], Reason::Duplicate, "lots[1].number"),
-        (|p| p.supervisions = vec![SupervisedMonth { month: Some("2023-05-02".into()), times: Some(1) }], Reason::Malformed, "supervisions[0].month"),
+        (
+            |p| p.supervisions = vec![SupervisedMonth { month: Some("2023-05-02".into()), times: Some(1) }],
+            Reason::Malformed,
+            "supervisions[0].month",
+        ),
         (|p| p.group = Some(9), Reason::NotInList, "group"),
     ];
     let before = ningxia.ledger.head().await.unwrap();

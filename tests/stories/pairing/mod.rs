@@ -43,18 +43,27 @@ async fn every_noun_of_pairing_lives(world: World) {
     let admin = &ningxia.admin;
     let own = admin.create(agency(2)).await.unwrap().noun;
 
-    let half = a_life(&ningxia, commitment(1, 2), |c: &mut Commitment| c.close_reason = Some("期满".into()), "close_reason").await;
-    assert_eq!((half.side(), half.agency.as_deref(), half.division()), (Side::Receiving, own.name.as_deref(), own.division()));
+    let half =
+        a_life(&ningxia, commitment(1, 2), |c: &mut Commitment| c.close_reason = Some("期满".into()), "close_reason")
+            .await;
+    assert_eq!(
+        (half.side(), half.agency.as_deref(), half.division()),
+        (Side::Receiving, own.name.as_deref(), own.division())
+    );
     refused(admin.delete::<Agency>(own.name()).await, Reason::StillReferenced, "name");
     let mut trained = outcome(1, 2);
     trained.receiving_division = None;
     let trained = admin.create(trained).await.unwrap().noun;
     assert_eq!(trained.receiving_division, own.division, "it counts where the agency is");
-    let sent = a_life(&ningxia, dispatch(1), |d: &mut Dispatch| d.returned_on = Some("2023-12-01".into()), "returned_on").await;
+    let sent =
+        a_life(&ningxia, dispatch(1), |d: &mut Dispatch| d.returned_on = Some("2023-12-01".into()), "returned_on")
+            .await;
     assert_eq!((sent.id_number.as_deref(), sent.division(), sent.participations.len()), (None, "64", 1));
     let served = a_life(&ningxia, arrival(1), |a: &mut Arrival| a.until = Some("2024-03-31".into()), "until").await;
     let planned = a_life(&ningxia, project(1), |p: &mut Project| p.contract = Some("HT-1".into()), "contract").await;
-    let given = a_life(&ningxia, allocation(1), |a: &mut Allocation| a.match_thousandths = Some(799), "match_thousandths").await;
+    let given =
+        a_life(&ningxia, allocation(1), |a: &mut Allocation| a.match_thousandths = Some(799), "match_thousandths")
+            .await;
     assert_eq!(given.counted_on(), "2023-01-01");
     let paid = admin.create(payment(1)).await.unwrap().noun;
     let came = admin.create(receipt(1)).await.unwrap().noun;
@@ -111,13 +120,18 @@ async fn both_halves_may_be_at_one_node(world: World) {
     assert_eq!(one_sided[0].stage(), PairingStage::OneSided);
     let receiving = admin.create(half(Side::Receiving)).await.unwrap();
     let asked = |pairing: Option<String>, min_position| GetPairingRequest { pairing, min_position };
-    let got = admin.pairing().get_pairing(asked(receiving.noun.pairing.clone(), Some(receiving.position))).await.unwrap();
+    let got =
+        admin.pairing().get_pairing(asked(receiving.noun.pairing.clone(), Some(receiving.position))).await.unwrap();
     let pairing = got.into_inner().pairing.unwrap();
     assert_eq!(pairing.stage(), PairingStage::Proposed);
     assert_eq!(pairing.sending.unwrap().name, sending.noun.name);
     refused(admin.pairing().get_pairing(asked(None, None)).await, Reason::Required, "pairing");
     refused(admin.pairing().get_pairing(asked(Some("nobody".into()), None)).await, Reason::NotFound, "pairing");
-    refused(admin.pairing().get_pairing(asked(Some("a".into()), Some(1_000_000))).await, Reason::NotYet, "min_position");
+    refused(
+        admin.pairing().get_pairing(asked(Some("a".into()), Some(1_000_000))).await,
+        Reason::NotYet,
+        "min_position",
+    );
     let county = ningxia.caller(qianshou_kernel::identity::Role::Reader, "640303").await;
     refused(county.pairing().get_pairing(asked(receiving.noun.pairing, None)).await, Reason::AreaForbidden, "pairing");
 }
@@ -132,14 +146,22 @@ async fn a_finding_names_the_record_and_the_next_step(world: World) {
     admin.create(receipt(6)).await.unwrap();
     admin.put((1..=3).map(arrival).collect::<Vec<_>>()).await.unwrap();
     admin.put((1..=2).map(dispatch).collect::<Vec<_>>()).await.unwrap();
-    let asked = |area: &str, at: &str| ListFindingsRequest { area: Some(area.into()), at: Some(at.into()), ..ListFindingsRequest::default() };
-    let list = async |area: &str, at: &str| admin.pairing().list_findings(asked(area, at)).await.map(|a| a.into_inner().findings);
+    let asked = |area: &str, at: &str| ListFindingsRequest {
+        area: Some(area.into()),
+        at: Some(at.into()),
+        ..ListFindingsRequest::default()
+    };
+    let list = async |area: &str, at: &str| {
+        admin.pairing().list_findings(asked(area, at)).await.map(|a| a.into_inner().findings)
+    };
     let found = list("64", "2024-05-01").await.unwrap();
     let kinds: Vec<FindingKind> = found.iter().map(|finding| finding.kind()).collect();
     use FindingKind::{DaysWithoutDispatch, MissingReceipt, OutsideTerm};
     assert_eq!(kinds, [MissingReceipt, OutsideTerm, DaysWithoutDispatch]);
     assert_eq!(found[1].record, late.name);
-    assert!(found.iter().all(|f| !f.message_zh().is_empty() && !f.message_en().is_empty() && f.area().starts_with("64")));
+    assert!(
+        found.iter().all(|f| !f.message_zh().is_empty() && !f.message_en().is_empty() && f.area().starts_with("64"))
+    );
     assert_eq!(list("35", "").await.unwrap(), []);
     refused(list("64", "someday").await, Reason::Malformed, "at");
     refused(list("6", "").await, Reason::Malformed, "area");
@@ -165,7 +187,8 @@ async fn a_half_keeps_to_its_programme(world: World) {
     let half = admin.create(commitment(1, 2)).await.unwrap().noun;
     assert_eq!(half.rules, rules.name);
     refused(admin.delete::<Programme>(rules.name()).await, Reason::StillReferenced, "name");
-    let list = async || admin.pairing().list_findings(ListFindingsRequest::default()).await.unwrap().into_inner().findings;
+    let list =
+        async || admin.pairing().list_findings(ListFindingsRequest::default()).await.unwrap().into_inner().findings;
     let found = list().await;
     assert_eq!((found[0].kind(), found[0].record(), found.len()), (FindingKind::Untagged, half.name(), 1));
     admin.create(Tag { division: Some("640104".into()), since: Some("2021-08-27".into()), ..tag(1) }).await.unwrap();
@@ -180,7 +203,9 @@ async fn an_offer_meets_a_need(world: World) {
     let far = admin.create(Offer { division: Some("640104".into()), ..offer(3) }).await.unwrap().noun;
     admin.create(Offer { kind: Some("儿童福利".into()), ..offer(4) }).await.unwrap();
     let asked = |need: Option<String>, size| ListMatchesRequest { need, page_size: Some(size), min_position: None };
-    let list = async |need: Option<String>, size| admin.pairing().list_matches(asked(need, size)).await.map(|a| a.into_inner().matches);
+    let list = async |need: Option<String>, size| {
+        admin.pairing().list_matches(asked(need, size)).await.map(|a| a.into_inner().matches)
+    };
     let matches = list(wanted.name.clone(), 0).await.unwrap();
     let told: Vec<(&str, u32)> = matches.iter().map(|m| (m.offer(), m.score())).collect();
     assert_eq!(told, [(near.name(), 100), (far.name(), 68)]);

@@ -2,9 +2,7 @@
 
 use qianshou_proto::{
     exchange::v1::KindClause,
-    pairing::v1::{
-        Commitment, GetPairingRequest, Pairing, PairingStage, ReviewLevel, StatementKind, Terms,
-    },
+    pairing::v1::{Commitment, GetPairingRequest, Pairing, PairingStage, ReviewLevel, StatementKind, Terms},
     registry::v1::Agency,
     reporting::v1::{Cell, CellStatus, ReadTableRequest, cell::Value},
 };
@@ -28,7 +26,10 @@ const DECISION: &str = "programme batch sending_uscc receiving_uscc division ter
 
 fn shares(province: &str) -> Vec<KindClause> {
     let of = |kind, fields: &str| share(kind, &fields.split_whitespace().collect::<Vec<_>>().join(" "), province);
-    vec![of("commitments", HALF), of("outcomes", "programme batch receiving_uscc measure value reported_on receiving_division division outcome")]
+    vec![
+        of("commitments", HALF),
+        of("outcomes", "programme batch receiving_uscc measure value reported_on receiving_division division outcome"),
+    ]
 }
 
 /// Two provinces and the nation, each told by the others; the agreements by provider and consumer.
@@ -125,11 +126,18 @@ async fn a_pairing_from_proposal_to_close(world: World) {
     town.cut(FUJIAN).await;
     assert_eq!(town.joint(&key).await.stage(), PairingStage::Proposed);
 
-    change(town.at(NINGXIA), &mut theirs, &["reviews"], |h| h.reviews = vec![review(ReviewLevel::County, "2023-02-01")]).await;
+    change(town.at(NINGXIA), &mut theirs, &["reviews"], |h| {
+        h.reviews = vec![review(ReviewLevel::County, "2023-02-01")]
+    })
+    .await;
     town.cut(NATION).await;
     assert_eq!(town.joint(&key).await.stage(), PairingStage::InReview);
-    change(town.at(NINGXIA), &mut theirs, &["reviews"], |h| h.reviews.push(review(ReviewLevel::Province, "2023-02-02"))).await;
-    change(town.at(FUJIAN), &mut ours, &["reviews"], |h| h.reviews = vec![review(ReviewLevel::Province, "2023-02-03")]).await;
+    change(town.at(NINGXIA), &mut theirs, &["reviews"], |h| {
+        h.reviews.push(review(ReviewLevel::Province, "2023-02-02"))
+    })
+    .await;
+    change(town.at(FUJIAN), &mut ours, &["reviews"], |h| h.reviews = vec![review(ReviewLevel::Province, "2023-02-03")])
+        .await;
     town.cut(NINGXIA).await;
     assert_eq!(town.joint(&key).await.missing.len(), 1, "the ministry alone");
     town.at(NATION).create(approval(&ours, "2023-03-01")).await.unwrap();
@@ -176,7 +184,12 @@ async fn a_pairing_from_proposal_to_close(world: World) {
             ("2023-07-15", vec!["ACTIVE 1"]),
             ("2024-05-31", vec!["CLOSED 1"]),
         ] {
-            assert_eq!(figures(&node.admin, "pairing_total", "00", day, "stage").await, expected, "{day} at {}", node.code);
+            assert_eq!(
+                figures(&node.admin, "pairing_total", "00", day, "stage").await,
+                expected,
+                "{day} at {}",
+                node.code
+            );
         }
         assert_eq!(figures(&node.admin, "pairing_trained", "6401", "2023-12-31", "programme").await, ["牵手计划 30"]);
         node.counts_right().await;
@@ -233,7 +246,8 @@ async fn an_agency_that_two_provinces_name(world: World) {
 /// A person whom two provinces say to have sent is one; money counts when both say so.
 async fn people_and_money_of_two_provinces_count_once(world: World) {
     let more = |province: &str| {
-        let mut people = share("dispatches", "programme year host_division from until number division participations", province);
+        let mut people =
+            share("dispatches", "programme year host_division from until number division participations", province);
         people.pseudonym = Some(true);
         vec![
             people,

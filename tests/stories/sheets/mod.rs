@@ -5,11 +5,11 @@ mod long;
 mod office;
 mod round_trip;
 
+use qianshou::node::kinds;
 use qianshou_kernel::identity::Role;
 use qianshou_proto::registry::v1::{
     Agency, Assessment, Certificate, CertificateLevel, Post, SixHave, Station, Template, Worker,
 };
-use qianshou::node::kinds;
 use qianshou_tests::{
     World,
     desk::Desk,
@@ -171,7 +171,10 @@ async fn each_province_imports_its_half_of_one_file(world: World) {
         uscc(2),
         uscc(4)
     );
-    let outcomes = format!("计划,批次,受援机构统一社会信用代码,指标,数量,填报日期\n牵手计划,第一批,{},培养人数,30,2023-06-30\n", uscc(3));
+    let outcomes = format!(
+        "计划,批次,受援机构统一社会信用代码,指标,数量,填报日期\n牵手计划,第一批,{},培养人数,30,2023-06-30\n",
+        uscc(3)
+    );
     let payments = format!(
         "付款单位,收款机构统一社会信用代码,计划,资金来源,金额（元）,付款日期,凭证号,到账日期\n\
          自治区民政厅,{},三区计划,中央,\"20,000.50\",2023-05-20,PZ-1,2023-05-23\n",
@@ -195,7 +198,11 @@ async fn each_province_imports_its_half_of_one_file(world: World) {
         if side == Side::Receiving {
             assert_eq!((said.figures(), told[0].receiving_division()), ([1, 0, 0, 0], division), "{said:?}");
         } else {
-            assert_eq!(said.figures(), [0, 0, 0, 1], "whoever does not have the agency has to say where it is: {said:?}");
+            assert_eq!(
+                said.figures(),
+                [0, 0, 0, 1],
+                "whoever does not have the agency has to say where it is: {said:?}"
+            );
         }
     }
     let desk = world.desk(&ningxia, Role::Editor, "64").await;

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use qianshou::node::kinds;
 use qianshou_kernel::identity::Role;
 use qianshou_proto::registry::v1::Agency;
-use qianshou_registry::domain::KINDS;
 use qianshou_tests::{Database, World, run, sample::agency};
 use tokio::process::Command;
 
@@ -22,7 +22,7 @@ async fn story(world: World) {
     desk.export("agencies", "agencies.xlsx").await;
     let said = desk.import("agencies", "agencies.xlsx", &["--receipt", "receipt.xlsx"]).await;
     assert_eq!(said.code, 0, "{said:?}");
-    for kind in KINDS.map(|kind| kind.collection) {
+    for kind in kinds().iter().map(|kind| kind.collection) {
         let said = desk.run(&["export", "--template", kind]).await;
         files.push(said.out.trim().to_owned());
     }
@@ -35,7 +35,7 @@ async fn story(world: World) {
         "texts and days as they were meant"
     );
     assert!(read("receipt.csv").lines().skip(1).all(|line| line.ends_with("未变\"")), "{}", read("receipt.csv"));
-    for kind in KINDS {
+    for kind in kinds() {
         let template = read(&format!("{}-template.csv", kind.collection));
         for column in kind.sheet.unwrap().columns {
             assert!(template.contains(column.header) && template.contains(column.example), "{template}");

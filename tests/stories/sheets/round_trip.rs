@@ -7,6 +7,7 @@ use proptest::{
     strategy::ValueTree as _,
     test_runner::{RngAlgorithm, TestRng, TestRunner},
 };
+use qianshou::node::kinds;
 use qianshou_kernel::identity::Role;
 use qianshou_proto::{
     common::v1::{PutOutcome, PutState},
@@ -16,7 +17,6 @@ use qianshou_proto::{
         Tag, TagLabel, Task, Template, Worker,
     },
 };
-use qianshou::node::kinds;
 use qianshou_tests::{
     Caller, World,
     sample::{
@@ -290,7 +290,8 @@ async fn fill_pairing(by: &Caller) {
     });
     put(by, projects.collect::<Vec<_>>()).await;
     put(by, (0..RECORDS).map(halves::allocation).collect::<Vec<_>>()).await;
-    let payments = (0..RECORDS).map(|n| api::Payment { payer: Some(format!("厅{}", chance.text())), ..halves::payment(n) });
+    let payments =
+        (0..RECORDS).map(|n| api::Payment { payer: Some(format!("厅{}", chance.text())), ..halves::payment(n) });
     put(by, payments.collect::<Vec<_>>()).await;
     put(by, (0..RECORDS).map(halves::receipt).collect::<Vec<_>>()).await;
     put(by, (0..RECORDS).map(halves::programme).collect::<Vec<_>>()).await;

@@ -24,7 +24,8 @@ pub fn matches<'a>(payments: &'a [Said<Payment>], receipts: &'a [Said<Receipt>])
     let mut received = super::newest(receipts);
     received.sort_by_key(|(said, receipt)| (receipt.received_on.clone(), said.name.clone()));
     for (said, receipt) in received.into_iter().rev() {
-        let holds = said.cut.is_none_or(|cut| receipt.received_on.as_deref().and_then(parse_day).is_some_and(|on| on < cut));
+        let holds =
+            said.cut.is_none_or(|cut| receipt.received_on.as_deref().and_then(parse_day).is_some_and(|on| on < cut));
         if let (Some(flow), Some(fen), true) = (receipt.flow.as_deref(), receipt.amount_fen, holds) {
             open.entry((flow, fen)).or_default().push(said);
         }
@@ -41,7 +42,10 @@ pub fn matches<'a>(payments: &'a [Said<Payment>], receipts: &'a [Said<Receipt>])
 
 /// Every payment that is matched, with its name.
 #[must_use]
-pub fn transfers<'a>(payments: &'a [Said<Payment>], receipts: &'a [Said<Receipt>]) -> Vec<(&'a Said<Payment>, Transfer)> {
+pub fn transfers<'a>(
+    payments: &'a [Said<Payment>],
+    receipts: &'a [Said<Receipt>],
+) -> Vec<(&'a Said<Payment>, Transfer)> {
     let transfer = |(said, _): Matched<'a>| {
         let payment = said.said.as_ref()?;
         Some((

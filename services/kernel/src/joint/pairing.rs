@@ -45,7 +45,12 @@ use crate::{
 
 /// The text that the halves and approvals of one pairing share.
 #[must_use]
-pub fn pairing_key(programme: Option<&str>, batch: Option<&str>, sending: Option<&str>, receiving: Option<&str>) -> Option<String> {
+pub fn pairing_key(
+    programme: Option<&str>,
+    batch: Option<&str>,
+    sending: Option<&str>,
+    receiving: Option<&str>,
+) -> Option<String> {
     super::key(&[programme, batch, sending, receiving])
 }
 
@@ -61,7 +66,12 @@ pub fn cohort_key(programme: Option<&str>, batch: Option<&str>) -> Option<String
 pub fn terms_digest(half: &Commitment, terms: &Terms) -> Option<String> {
     let number = |number: Option<u32>| number.map_or_else(String::new, |number| number.to_string());
     let parts = [
-        pairing_key(half.programme.as_deref(), half.batch.as_deref(), half.sending_uscc.as_deref(), half.receiving_uscc.as_deref())?,
+        pairing_key(
+            half.programme.as_deref(),
+            half.batch.as_deref(),
+            half.sending_uscc.as_deref(),
+            half.receiving_uscc.as_deref(),
+        )?,
         half.from.clone()?,
         number(terms.agencies_built),
         number(terms.people_trained),
@@ -76,7 +86,8 @@ pub fn terms_digest(half: &Commitment, terms: &Terms) -> Option<String> {
 /// among them.
 #[must_use]
 pub fn pairings(halves: &[Said<Commitment>], approvals: &[Said<Approval>], at: Date) -> Vec<Pairing> {
-    let halves: Vec<Half<'_>> = super::newest(halves).into_iter().filter_map(|(said, half)| Half::of(said, half)).collect();
+    let halves: Vec<Half<'_>> =
+        super::newest(halves).into_iter().filter_map(|(said, half)| Half::of(said, half)).collect();
     let approvals = super::newest(approvals);
     let mut speakers: BTreeMap<(&str, &str), Vec<&Half<'_>>> = BTreeMap::new();
     for half in &halves {
@@ -92,7 +103,8 @@ pub fn pairings(halves: &[Said<Commitment>], approvals: &[Said<Approval>], at: D
             approval.pairing.as_deref() == Some(key) && said.name.home() == Area::NATION
         };
         let approvals = approvals.iter().filter(decided).copied().collect();
-        let pair = Pair { key, senders: of(one.half.sending_uscc()), receivers: of(one.half.receiving_uscc()), approvals };
+        let pair =
+            Pair { key, senders: of(one.half.sending_uscc()), receivers: of(one.half.receiving_uscc()), approvals };
         pair.told(at)
     };
     keys.into_iter().filter_map(pairing).collect()
@@ -274,7 +286,8 @@ impl<'a> Pair<'a> {
         let terms = agreed(sending, receiving, on);
         // Inside one province, the province has the last word.
         let within = province(sending).is_some() && province(sending) == province(receiving);
-        let approved = terms.as_ref().and_then(|terms| self.approval(on, terms)).map(|(_, approval)| approval.decision());
+        let approved =
+            terms.as_ref().and_then(|terms| self.approval(on, terms)).map(|(_, approval)| approval.decision());
         missing.extend((!within && approved != Some(Decision::Approved)).then_some(Missing::Ministry));
         let begun = [sending, receiving].iter().all(|half| day(&half.half.from).is_some_and(|from| from <= on));
         missing.extend((!begun).then_some(Missing::Term));
@@ -340,7 +353,9 @@ impl<'a> Pair<'a> {
         let on = if since <= at && until.is_none_or(|until| at < until) { at } else { since };
         let [sending, receiving] = self.sides(on);
         let [former_sending, former_receiving] = [(self.senders, Side::Sending), (self.receivers, Side::Receiving)]
-            .map(|(speakers, side)| speakers.iter().find(|half| half.key == self.key && half.half.side() == side).copied());
+            .map(|(speakers, side)| {
+                speakers.iter().find(|half| half.key == self.key && half.half.side() == side).copied()
+            });
         let one = former_sending.or(former_receiving)?.half;
         let terms = sending.zip(receiving).and_then(|(sending, receiving)| agreed(sending, receiving, on));
         let active = |(stage, ..): &&(Stage, Date, Option<Date>)| matches!(stage, Stage::Active | Stage::Evaluated);
@@ -361,9 +376,10 @@ impl<'a> Pair<'a> {
             sending_uscc: one.sending_uscc.clone(),
             receiving_uscc: one.receiving_uscc.clone(),
             // The receiving side knows best where its agency is.
-            division: receiving.or(former_receiving).and_then(|half| half.half.division.clone()).or_else(|| {
-                former_receiving.or(former_sending)?.half.receiving_division.clone()
-            }),
+            division: receiving
+                .or(former_receiving)
+                .and_then(|half| half.half.division.clone())
+                .or_else(|| former_receiving.or(former_sending)?.half.receiving_division.clone()),
             sending_division: sending.or(former_sending).and_then(|half| half.half.division.clone()),
             stage: Some(stage.into()),
             since: day(since),

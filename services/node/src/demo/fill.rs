@@ -74,11 +74,8 @@ macro_rules! put {
             for batch in records.chunks(BATCH) {
                 let parts: Vec<$request> =
                     batch.chunks(PART).map(|part| $request { $field: part.to_vec(), ..$request::default() }).collect();
-                let answer = node
-                    .$house()
-                    .$rpc(stream::iter(parts))
-                    .await
-                    .map_err(|s| Error::broken(s.message().to_owned()))?;
+                let answer =
+                    node.$house().$rpc(stream::iter(parts)).await.map_err(|s| Error::broken(s.message().to_owned()))?;
                 for outcome in answer.into_inner().outcomes {
                     names.push(named(outcome)?);
                 }

@@ -232,8 +232,12 @@ async fn check_at(province: &DemoNode) -> Result<Vec<Value>> {
 /// The province's match of each central yuan, in thousandths.
 fn check_match(table: &[Cell]) -> Value {
     let of = |source: &str| {
-        let fits = |c: &&Cell| c.indicator() == "funds_allocated" && c.by.first().is_some_and(|by| by.value() == source);
-        table.iter().find(fits).and_then(|cell| if let Some(cell::Value::Fen(fen)) = cell.value { Some(fen) } else { None })
+        let fits =
+            |c: &&Cell| c.indicator() == "funds_allocated" && c.by.first().is_some_and(|by| by.value() == source);
+        table
+            .iter()
+            .find(fits)
+            .and_then(|cell| if let Some(cell::Value::Fen(fen)) = cell.value { Some(fen) } else { None })
     };
     let (central, matching) = (of("CENTRAL").unwrap_or(0), of("PROVINCIAL_MATCHING").unwrap_or(0));
     let thousandths = (matching * 1_000 + central / 2).checked_div(central).unwrap_or(0);

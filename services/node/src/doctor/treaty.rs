@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) async fn examine(report: &mut Report, loaded: &Loaded, db: &Db, keys: &NodeKeys, clock: &Clock) {
     let node = &loaded.config.node.code;
-    let kinds = Arc::new(Kinds::new(qianshou_registry::domain::KINDS));
+    let kinds = Arc::new(Kinds::new(crate::node::kinds()));
     match Ledger::open(db.clone(), node, kinds, clock.clone(), ledger::Limits::default()).await {
         Ok(ledger) => {
             let store = Store::new(ledger);

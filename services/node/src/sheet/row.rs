@@ -206,7 +206,8 @@ fn flag(text: &str) -> Result<bool, Wrong> {
 fn fen(text: &str) -> Result<i64, Wrong> {
     let text = text::code(text);
     let text = text.trim_end_matches('元').trim_start_matches(['¥', '￥']);
-    let wrong = || (Reason::Malformed, "yuan with two decimals at most, 1234.50 | 元，最多两位小数，如 1234.50".to_owned());
+    let wrong =
+        || (Reason::Malformed, "yuan with two decimals at most, 1234.50 | 元，最多两位小数，如 1234.50".to_owned());
     let (sign, text) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
     let (yuan, decimals) = text.split_once('.').unwrap_or((text, ""));
     let yuan = if yuan.contains([',', '，']) { thousands(yuan).ok_or_else(wrong)? } else { yuan.to_owned() };
@@ -297,7 +298,8 @@ mod tests {
         ] {
             assert_eq!(fen(text).unwrap(), read, "{text}");
         }
-        for text in ["", "1.234", "1e3", "1.", ".5", "1,00", "12,3456", "一百", "1.2.3", "--1", "99999999999999999999"] {
+        for text in ["", "1.234", "1e3", "1.", ".5", "1,00", "12,3456", "一百", "1.2.3", "--1", "99999999999999999999"]
+        {
             assert!(fen(text).is_err(), "{text}");
         }
         let value = |value| read_cell(&value, &Column::new("amount", "金额", Cell::Yuan), &amount(), "");

@@ -47,7 +47,8 @@ impl Noun for Allocations {
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
 
     fn check(allocation: &mut Allocation, check: &mut Check) {
-        let of_year = |day: &str| allocation.year.as_deref().filter(|year| year.len() == 4).map(|year| format!("{year}-{day}"));
+        let of_year =
+            |day: &str| allocation.year.as_deref().filter(|year| year.len() == 4).map(|year| format!("{year}-{day}"));
         let (first, last) = (of_year("01-01"), of_year("12-31"));
         allocation.counted_on = first.clone();
         allocation.from = allocation.from.take().or(first);

@@ -39,7 +39,10 @@ static FIELDS: [F; 10] = [
         .or(&["意见"])
         .required()
         .example("同意"),
-    F::day("on", "审批日期", |approval| &mut approval.on, Days::Past).or(&["批准日期"]).required().example("2022-04-20"),
+    F::day("on", "审批日期", |approval| &mut approval.on, Days::Past)
+        .or(&["批准日期"])
+        .required()
+        .example("2022-04-20"),
     F::text("authority", "审批单位", |approval| &mut approval.authority).example("民政部"),
     F::text("reason", "理由", |approval| &mut approval.reason),
 ];

@@ -10,16 +10,16 @@ type F = Field<Arrival>;
 static FIELDS: [F; 8] = [
     super::programme::<Arrival>(|arrival| &mut arrival.programme, "三区计划").required().key(),
     super::year::<Arrival>(|arrival| &mut arrival.year),
-    F::text("number", "派遣编号", |arrival| &mut arrival.number)
-        .or(&["选派编号"])
-        .required()
-        .key()
-        .example("2023-001"),
+    F::text("number", "派遣编号", |arrival| &mut arrival.number).or(&["选派编号"]).required().key().example("2023-001"),
     F::division("division", "接收地区划代码", |arrival| &mut arrival.division)
         .or(&["接收地区代码", "接收地区", "服务地区划代码"])
         .required()
         .example("640422"),
-    F::day("from", "到岗日期", |arrival| &mut arrival.from, Days::Past).or(&["开始日期"]).required().key().example("2023-04-01"),
+    F::day("from", "到岗日期", |arrival| &mut arrival.from, Days::Past)
+        .or(&["开始日期"])
+        .required()
+        .key()
+        .example("2023-04-01"),
     F::last_day("until", "离岗日期", |arrival| &mut arrival.until).or(&["结束日期"]),
     F::count("service_days", "服务天数", |arrival| &mut arrival.service_days, 0..=4_000).or(&["服务日"]).example("120"),
     F::flag("confirmed", "是否确认", |arrival| &mut arrival.confirmed).or(&["确认"]).example("是"),

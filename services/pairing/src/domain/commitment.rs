@@ -11,7 +11,10 @@ use qianshou_kernel::{
     sheet::{Choice, Column, Sheet},
 };
 use qianshou_proto::{
-    pairing::v1::{Commitment, Decision, Evaluation, EvaluationKind, Programme, Review, ReviewLevel, Side, Statement, StatementKind, Terms},
+    pairing::v1::{
+        Commitment, Decision, Evaluation, EvaluationKind, Programme, Review, ReviewLevel, Side, Statement,
+        StatementKind, Terms,
+    },
     registry::v1::{Agency, AgencyType},
 };
 use time::Date;
@@ -103,7 +106,9 @@ static FIELDS: [F; 15] = [
     F::choice::<Side>("side", "结对角色", |commitment| &mut commitment.side, &SIDES).or(&["角色", "承诺方"]),
     F::parts("terms", "最低任务", &TERMS, &TERM_COLUMNS).or(&["任务", "协议任务"]).example("2022-05-01｜1｜3｜1"),
     F::day("proposed_on", "提出日期", |commitment| &mut commitment.proposed_on, Days::Any).or(&["申报日期"]),
-    F::parts("reviews", "审核记录", &REVIEWS, &REVIEW_COLUMNS).or(&["审核"]).example("省级｜同意｜自治区民政厅｜2022-04-10"),
+    F::parts("reviews", "审核记录", &REVIEWS, &REVIEW_COLUMNS)
+        .or(&["审核"])
+        .example("省级｜同意｜自治区民政厅｜2022-04-10"),
     F::parts("statements", "过程记录", &STATEMENTS, &STATEMENT_COLUMNS),
     F::parts("evaluations", "评估记录", &EVALUATIONS, &EVALUATION_COLUMNS).or(&["评估"]),
     F::day("closed_on", "结对终止日期", |commitment| &mut commitment.closed_on, Days::Any).or(&["结项日期"]),
@@ -143,7 +148,8 @@ impl Noun for Commitments {
         if commitment.terms.is_empty() {
             commitment.terms.push(Terms { since: from.clone(), ..Terms::default() });
         }
-        let digests: Vec<Option<String>> = commitment.terms.iter().map(|terms| terms_digest(commitment, terms)).collect();
+        let digests: Vec<Option<String>> =
+            commitment.terms.iter().map(|terms| terms_digest(commitment, terms)).collect();
         commitment.terms.iter_mut().zip(digests).for_each(|(terms, digest)| terms.digest = digest);
         commitment.proposed_on = commitment.proposed_on.take().or(from);
         let Commitment { from, until, proposed_on, closed_on, terms, statements, .. } = &*commitment;
@@ -206,10 +212,13 @@ fn keep_to(rules: &Programme, commitment: &Commitment, check: &mut Check) {
     }
     let day = |text: &Option<String>| text.as_deref().and_then(parse_day);
     if let (Some(from), Some(until)) = (day(&commitment.from), day(&commitment.until).and_then(Date::next_day)) {
-        let months = (until.year() - from.year()) * 12 + i32::from(u8::from(until.month())) - i32::from(u8::from(from.month()));
+        let months =
+            (until.year() - from.year()) * 12 + i32::from(u8::from(until.month())) - i32::from(u8::from(from.month()));
         let whole = if until.day() < from.day() { months - 1 } else { months };
         let below = rules.months_least.is_some_and(|least| i64::from(whole) < i64::from(least));
-        let above = rules.months_most.is_some_and(|most| i64::from(whole) > i64::from(most) || (i64::from(whole) == i64::from(most) && until.day() != from.day()));
+        let above = rules.months_most.is_some_and(|most| {
+            i64::from(whole) > i64::from(most) || (i64::from(whole) == i64::from(most) && until.day() != from.day())
+        });
         if below || above {
             let (least, most) = (rules.months_least.unwrap_or(0), rules.months_most.unwrap_or(600));
             check.refuse("until", Reason::Malformed, format!("{least}–{most} months | {least}–{most} 个月"));
@@ -230,7 +239,9 @@ fn take_side(commitment: &mut Commitment, check: &mut Check) {
         (Side::Unspecified, Some(_), Some(_)) => return check.refuse("side", Reason::Required, ""),
         (Side::Unspecified | Side::Sending, Some(_), _) => Side::Sending,
         (Side::Unspecified | Side::Receiving, _, Some(_)) => Side::Receiving,
-        (Side::Receiving, _, None) => return check.refuse("receiving_uscc", Reason::ReferenceNotFound, super::AGENCIES),
+        (Side::Receiving, _, None) => {
+            return check.refuse("receiving_uscc", Reason::ReferenceNotFound, super::AGENCIES);
+        }
         (_, None, _) => return check.refuse("sending_uscc", Reason::ReferenceNotFound, super::AGENCIES),
     };
     commitment.side = Some(side.into());

@@ -40,11 +40,14 @@ static FIELDS: [F; 13] = [
     F::last_day("until", "结束日期", |dispatch| &mut dispatch.until)
         .or(&["终止日期", "选派结束日期", "结束时间"])
         .example("2024-03-31"),
-    F::texts("projects", "参与项目", |dispatch| &mut dispatch.projects).or(&["项目", "参与项目名称"]).example("银龄陪伴"),
+    F::texts("projects", "参与项目", |dispatch| &mut dispatch.projects)
+        .or(&["项目", "参与项目名称"])
+        .example("银龄陪伴"),
     F::text("number", "派遣编号", |dispatch| &mut dispatch.number).or(&["选派编号"]).example("2023-001"),
     F::day("returned_on", "提前返回日期", |dispatch| &mut dispatch.returned_on, Days::Past).or(&["返回日期"]),
     F::parts("extensions", "延期记录", &EXTENSIONS, &EXTENSION_COLUMNS).or(&["延期"]).example("2024-03-01｜2024-03-31"),
-    F::reference("replaces", "接替", |dispatch| &mut dispatch.replaces, Dispatches::COLLECTION, "name").or(&["接替派遣"]),
+    F::reference("replaces", "接替", |dispatch| &mut dispatch.replaces, Dispatches::COLLECTION, "name")
+        .or(&["接替派遣"]),
     F::division("home_division", "派出地区划代码", |dispatch| &mut dispatch.division)
         .or(&["派出地区代码", "派出地区"])
         .fills("division")

@@ -82,12 +82,18 @@ impl Found {
         let matched = matches(&books.payments, &books.receipts);
         let done: BTreeSet<&str> = matched.iter().flat_map(|(p, r)| [p.name.as_str(), r.name.as_str()]).collect();
         let mut open: BTreeMap<&str, Vec<&Said<Receipt>>> = BTreeMap::new();
-        for (said, receipt) in newest(&books.receipts).into_iter().filter(|(said, _)| !done.contains(said.name.as_str())) {
+        for (said, receipt) in
+            newest(&books.receipts).into_iter().filter(|(said, _)| !done.contains(said.name.as_str()))
+        {
             open.entry(receipt.flow.as_deref().unwrap_or_default()).or_default().push(said);
         }
-        let flows = |said: &&str| books.payments.iter().any(|p| p.said.as_ref().is_some_and(|p| p.flow.as_deref() == Some(said)));
+        let flows = |said: &&str| {
+            books.payments.iter().any(|p| p.said.as_ref().is_some_and(|p| p.flow.as_deref() == Some(said)))
+        };
         let again: BTreeSet<&str> = repeated(books).into_iter().map(|(said, _)| said.name.as_str()).collect();
-        for (said, payment) in newest(&books.payments).into_iter().filter(|(said, _)| !done.contains(said.name.as_str())) {
+        for (said, payment) in
+            newest(&books.payments).into_iter().filter(|(said, _)| !done.contains(said.name.as_str()))
+        {
             let flow = payment.flow.as_deref().unwrap_or_default();
             match open.get_mut(flow).and_then(Vec::pop) {
                 Some(receipt) => self.add(FindingKind::AmountDiffers, said, Some(receipt), &payment.division),
@@ -118,7 +124,10 @@ impl Found {
         // Where nothing at all is known of a programme's allocations, they are not shared, and nothing can be said.
         let programmes: BTreeSet<&str> = allocations.iter().filter_map(|(_, a)| a.programme.as_deref()).collect();
         for (said, payment) in newest(&books.payments) {
-            let Some(programme) = payment.programme.as_deref().filter(|programme| programmes.contains(programme)) else { continue };
+            let Some(programme) = payment.programme.as_deref().filter(|programme| programmes.contains(programme))
+            else {
+                continue;
+            };
             if payment.source() == FundSource::Unspecified {
                 continue;
             }
@@ -130,7 +139,8 @@ impl Found {
                 self.add(FindingKind::Unallocated, said, None::<&Said<Allocation>>, &payment.division);
                 continue;
             };
-            let meant = |a: &Allocation| a.purpose.is_none() || payment.purpose.is_none() || a.purpose == payment.purpose;
+            let meant =
+                |a: &Allocation| a.purpose.is_none() || payment.purpose.is_none() || a.purpose == payment.purpose;
             if !fitting.iter().any(|(_, a)| meant(a)) {
                 self.add(FindingKind::DivertedEarmark, said, Some(*first), &payment.division);
             }
@@ -148,10 +158,8 @@ impl Found {
         let of = |programme: &Option<String>, year: &Option<String>, number: &Option<String>| {
             Some((programme.clone()?, year.clone()?, number.clone()?))
         };
-        let sent: BTreeSet<_> = newest(&books.dispatches)
-            .into_iter()
-            .filter_map(|(_, d)| of(&d.programme, &d.year, &d.number))
-            .collect();
+        let sent: BTreeSet<_> =
+            newest(&books.dispatches).into_iter().filter_map(|(_, d)| of(&d.programme, &d.year, &d.number)).collect();
         for (said, arrival) in newest(&books.arrivals).into_iter().filter(|(_, a)| a.service_days() > 0) {
             if of(&arrival.programme, &arrival.year, &arrival.number).is_some_and(|key| !sent.contains(&key)) {
                 self.add(FindingKind::DaysWithoutDispatch, said, None::<&Said<Dispatch>>, &arrival.division);
@@ -165,7 +173,9 @@ impl Found {
         let tags = newest(&books.tags);
         for (said, half) in newest(&books.commitments) {
             let rules = programmes.iter().find(|(rules, _)| half.rules.as_deref() == Some(rules.name.as_str()));
-            let Some((rules, label)) = rules.and_then(|(said, rules)| Some((*said, rules.tag.as_deref()?))) else { continue };
+            let Some((rules, label)) = rules.and_then(|(said, rules)| Some((*said, rules.tag.as_deref()?))) else {
+                continue;
+            };
             let (Some(county), Some(from)) = (half.receiving_division.as_deref(), day(&half.from)) else { continue };
             let carried = |(_, tag): &(&Said<Tag>, &Tag)| {
                 tag.label().as_str_name().trim_start_matches("TAG_LABEL_") == label
@@ -182,14 +192,19 @@ impl Found {
     /// Whole months between approval and end, each with fewer supervisions than were promised.
     fn supervision(&mut self, books: &Books, at: Date) {
         for (said, project) in newest(&books.projects) {
-            let (Some(least), Some(approved)) = (project.supervisions_least.filter(|least| *least > 0), day(&project.approved_on))
+            let (Some(least), Some(approved)) =
+                (project.supervisions_least.filter(|least| *least > 0), day(&project.approved_on))
             else {
                 continue;
             };
             let evaluated = project.stages.iter().find(|step| step.stage() == ProjectStageKind::Evaluated);
-            let ends = [day(&project.until), evaluated.and_then(|step| day(&step.on))].into_iter().flatten().chain([at]).min();
-            let times: BTreeMap<&str, u32> =
-                project.supervisions.iter().filter_map(|month| Some((month.month.as_deref()?, month.times()))).collect();
+            let ends =
+                [day(&project.until), evaluated.and_then(|step| day(&step.on))].into_iter().flatten().chain([at]).min();
+            let times: BTreeMap<&str, u32> = project
+                .supervisions
+                .iter()
+                .filter_map(|month| Some((month.month.as_deref()?, month.times())))
+                .collect();
             let mut month = next_month(approved);
             while ends.is_some_and(|end| next_month(month) <= end) {
                 if times.get(format_day(month).as_str()).is_none_or(|times| *times < least) {

@@ -10,11 +10,21 @@ use super::offer::PARTIES;
 
 type F = Field<Need>;
 static FIELDS: [F; 8] = [
-    F::text("party", "需求方", |need| &mut need.party).or(&["单位", "单位名称"]).required().key().example("红寺堡区罗山社区"),
-    F::choice::<PartyType>("party_type", "主体类型", |need| &mut need.party_type, &PARTIES).required().example("社会组织"),
+    F::text("party", "需求方", |need| &mut need.party)
+        .or(&["单位", "单位名称"])
+        .required()
+        .key()
+        .example("红寺堡区罗山社区"),
+    F::choice::<PartyType>("party_type", "主体类型", |need| &mut need.party_type, &PARTIES)
+        .required()
+        .example("社会组织"),
     F::text("title", "名称", |need| &mut need.title).or(&["内容"]).required().key().example("助老陪伴"),
     F::text("kind", "类别", |need| &mut need.kind).or(&["领域"]).required().example("养老服务"),
-    F::division("division", "所在地区划代码", |need| &mut need.division).or(&["区划代码"]).required().key().example("640303"),
+    F::division("division", "所在地区划代码", |need| &mut need.division)
+        .or(&["区划代码"])
+        .required()
+        .key()
+        .example("640303"),
     F::count("quantity", "数量", |need| &mut need.quantity, 1..=10_000_000).example("10"),
     F::day("from", "开始日期", |need| &mut need.from, Days::Any).required().key().example("2023-01-01"),
     F::last_day("until", "结束日期", |need| &mut need.until),

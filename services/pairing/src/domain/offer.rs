@@ -19,11 +19,21 @@ pub(super) static PARTIES: [Choice; 5] = [
 
 type F = Field<Offer>;
 static FIELDS: [F; 8] = [
-    F::text("party", "提供方", |offer| &mut offer.party).or(&["单位", "单位名称"]).required().key().example("厦门市同心社会工作服务中心"),
-    F::choice::<PartyType>("party_type", "主体类型", |offer| &mut offer.party_type, &PARTIES).required().example("社会组织"),
+    F::text("party", "提供方", |offer| &mut offer.party)
+        .or(&["单位", "单位名称"])
+        .required()
+        .key()
+        .example("厦门市同心社会工作服务中心"),
+    F::choice::<PartyType>("party_type", "主体类型", |offer| &mut offer.party_type, &PARTIES)
+        .required()
+        .example("社会组织"),
     F::text("title", "名称", |offer| &mut offer.title).or(&["内容"]).required().key().example("助老陪伴"),
     F::text("kind", "类别", |offer| &mut offer.kind).or(&["领域"]).required().example("养老服务"),
-    F::division("division", "所在地区划代码", |offer| &mut offer.division).or(&["区划代码"]).required().key().example("640303"),
+    F::division("division", "所在地区划代码", |offer| &mut offer.division)
+        .or(&["区划代码"])
+        .required()
+        .key()
+        .example("640303"),
     F::count("quantity", "数量", |offer| &mut offer.quantity, 1..=10_000_000).example("10"),
     F::day("from", "开始日期", |offer| &mut offer.from, Days::Any).required().key().example("2023-01-01"),
     F::last_day("until", "结束日期", |offer| &mut offer.until),

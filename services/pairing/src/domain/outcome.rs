@@ -28,7 +28,10 @@ static FIELDS: [F; 7] = [
         .required()
         .key()
         .example("培养人数"),
-    F::count("value", "数量", |outcome| &mut outcome.value, 0..=1_000_000).or(&["数值", "完成数"]).required().example("30"),
+    F::count("value", "数量", |outcome| &mut outcome.value, 0..=1_000_000)
+        .or(&["数值", "完成数"])
+        .required()
+        .example("30"),
     F::day("reported_on", "填报日期", |outcome| &mut outcome.reported_on, Days::Past)
         .or(&["报告日期", "统计日期"])
         .required()

@@ -23,7 +23,9 @@ static FIELDS: [F; 10] = [
         .key()
         .example("91350100M000100Y43"),
     super::programme::<Payment>(|payment| &mut payment.programme, "三区计划"),
-    F::choice::<FundSource>("source", "资金来源", |payment| &mut payment.source, &SOURCES).or(&["来源"]).example("中央"),
+    F::choice::<FundSource>("source", "资金来源", |payment| &mut payment.source, &SOURCES)
+        .or(&["来源"])
+        .example("中央"),
     F::text("project", "项目名称", |payment| &mut payment.project).or(&["项目"]).example("银龄陪伴"),
     F::text("purpose", "用途", |payment| &mut payment.purpose).or(&["资金用途"]).example("选派补助"),
     F::fen("amount", "金额（元）", |payment| &mut payment.amount_fen, 1)

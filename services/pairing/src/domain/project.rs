@@ -104,7 +104,9 @@ static FIELDS: [F; 20] = [
         .or(&["区划代码", "行政区划代码", "所在地区", "所在地区代码", "地区代码"])
         .required()
         .example("640422"),
-    F::choice::<ProjectGroup>("group", "组别", |project| &mut project.group, &GROUPS).or(&["项目组别"]).example("服务创新"),
+    F::choice::<ProjectGroup>("group", "组别", |project| &mut project.group, &GROUPS)
+        .or(&["项目组别"])
+        .example("服务创新"),
     F::choice::<ProjectStageKind>("stage", "阶段", |project| &mut project.stage, &STAGES)
         .or(&["项目阶段"])
         .example("立项"),

@@ -14,7 +14,11 @@ use crate::{
 
 impl Pairing {
     /// What is wrong in an area.
-    pub(super) async fn finding_list(&self, caller: &Caller, asked: ListFindingsRequest) -> Result<ListFindingsResponse> {
+    pub(super) async fn finding_list(
+        &self,
+        caller: &Caller,
+        asked: ListFindingsRequest,
+    ) -> Result<ListFindingsResponse> {
         self.admit(caller, asked.min_position).await?;
         let area = within(caller, asked.area.as_deref())?;
         let at = self.day("at", asked.at.as_deref())?;

@@ -25,7 +25,9 @@ impl Pairing {
         }
         let size = match asked.page_size() {
             0 => USUAL,
-            size => usize::try_from(size).map_err(|_| Error::refused("page_size", Reason::Malformed, "0–100"))?.min(MOST),
+            size => {
+                usize::try_from(size).map_err(|_| Error::refused("page_size", Reason::Malformed, "0–100"))?.min(MOST)
+            }
         };
         let need: Need = self.verbs.get::<Needs>(caller, asked.need.as_deref(), None).await?;
         let offers = self.halves().of::<Offer>(Offers::COLLECTION).await?;

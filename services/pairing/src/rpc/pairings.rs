@@ -36,11 +36,17 @@ impl Pairing {
     }
 
     /// Those of an area, a programme, a batch.
-    pub(super) async fn pairing_list(&self, caller: &Caller, asked: ListPairingsRequest) -> Result<ListPairingsResponse> {
+    pub(super) async fn pairing_list(
+        &self,
+        caller: &Caller,
+        asked: ListPairingsRequest,
+    ) -> Result<ListPairingsResponse> {
         self.admit(caller, asked.min_position).await?;
         let area = within(caller, asked.area.as_deref())?;
         let mut pairings = self.joint().await?;
-        let is = |asked: &Option<String>, own: &Option<String>| asked.as_ref().is_none_or(|text| text.is_empty() || Some(text) == own.as_ref());
+        let is = |asked: &Option<String>, own: &Option<String>| {
+            asked.as_ref().is_none_or(|text| text.is_empty() || Some(text) == own.as_ref())
+        };
         pairings.retain(|p| concerns(&area, p) && is(&asked.programme, &p.programme) && is(&asked.batch, &p.batch));
         Ok(ListPairingsResponse { pairings })
     }

@@ -74,7 +74,9 @@ impl Subject {
     pub fn has(&self, kind: &str) -> bool {
         match &self.joint {
             Some((_, made)) => made == kind,
-            None => self.root.as_deref() == Some(kind) || self.members.contains_key(kind) || self.shared.contains_key(kind),
+            None => {
+                self.root.as_deref() == Some(kind) || self.members.contains_key(kind) || self.shared.contains_key(kind)
+            }
         }
     }
 }
@@ -322,7 +324,8 @@ impl Catalogue {
     /// The subject a root makes, given its record if it is here.
     #[must_use]
     pub fn subject_name(&self, root: &str, record: Option<&Record>) -> String {
-        let subject = self.subjects.values().find(|s| record.is_some_and(|record| s.root.as_deref() == Some(record.kind())));
+        let subject =
+            self.subjects.values().find(|s| record.is_some_and(|record| s.root.as_deref() == Some(record.kind())));
         let identity = subject.and_then(|s| s.identity.as_ref());
         let same =
             identity.zip(record).and_then(|((field, prefix), record)| Some(format!("{prefix}{}", record.text(field)?)));

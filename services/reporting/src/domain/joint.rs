@@ -89,7 +89,11 @@ fn record(kind: &str, of: &Name, message: &impl Message) -> Record {
 mod tests {
     use std::collections::BTreeSet;
 
-    use qianshou_kernel::joint::{key, money::flow_key, pairing::{cohort_key, pairing_key}};
+    use qianshou_kernel::joint::{
+        key,
+        money::flow_key,
+        pairing::{cohort_key, pairing_key},
+    };
     use qianshou_proto::pairing::v1::{
         Approval, Commitment, Decision, Dispatch, FundSource, Outcome, OutcomeMeasure, Payment, Receipt, Review,
         ReviewLevel, Side, Terms,
@@ -189,8 +193,7 @@ mod tests {
             flow: flow.clone(),
             ..Payment::default()
         };
-        let receipt =
-            Receipt { amount_fen: Some(123_45), received_on: text("2023-05-22"), flow, ..Receipt::default() };
+        let receipt = Receipt { amount_fen: Some(123_45), received_on: text("2023-05-22"), flow, ..Receipt::default() };
         let halves = [half("nodes/64/payments/1", &payment), half("nodes/35/receipts/1", &receipt)];
         assert_eq!(
             told("transfer", "funds_paid", &halves),

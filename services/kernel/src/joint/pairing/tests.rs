@@ -1,5 +1,9 @@
 use qianshou_proto::pairing::v1::{Evaluation, Review, Statement};
-use rand::{Rng, SeedableRng, rngs::StdRng, seq::{IndexedRandom, SliceRandom}};
+use rand::{
+    Rng, SeedableRng,
+    rngs::StdRng,
+    seq::{IndexedRandom, SliceRandom},
+};
 use time::{Duration, macros::date};
 
 use super::*;
@@ -47,7 +51,12 @@ fn statement(kind: StatementKind, on: &str) -> Statement {
 
 fn approval(of: &Commitment, terms: usize, on: &str) -> Approval {
     Approval {
-        pairing: pairing_key(of.programme.as_deref(), of.batch.as_deref(), of.sending_uscc.as_deref(), of.receiving_uscc.as_deref()),
+        pairing: pairing_key(
+            of.programme.as_deref(),
+            of.batch.as_deref(),
+            of.sending_uscc.as_deref(),
+            of.receiving_uscc.as_deref(),
+        ),
         terms_digest: of.terms[terms].digest.clone(),
         decision: Some(Decision::Approved.into()),
         on: text(on),
@@ -111,7 +120,10 @@ fn the_table_is_what_the_function_says() {
     assert!(table.len() == 15 && table.iter().all(|row| row.len() == 10), "{table:?}");
     let mut used = BTreeSet::new();
     for line in every_line() {
-        let at = table.iter().position(|row| fits(&line, row)).unwrap_or_else(|| panic!("no line of the table holds: {line:?}"));
+        let at = table
+            .iter()
+            .position(|row| fits(&line, row))
+            .unwrap_or_else(|| panic!("no line of the table holds: {line:?}"));
         used.insert(at);
         assert_eq!(name_of(line.stage()), table[at][9], "{line:?}");
     }
@@ -166,7 +178,11 @@ fn of_line(line: &Line) -> (Vec<Said<Commitment>>, Vec<Said<Approval>>) {
             approvals = vec![said("nodes/00/approvals/1", 1, Some(approval(&half, 0, "2023-03-01")))];
         }
         if line.evaluated {
-            let last = Evaluation { kind: Some(EvaluationKind::Final.into()), on: text("2024-03-01"), ..Evaluation::default() };
+            let last = Evaluation {
+                kind: Some(EvaluationKind::Final.into()),
+                on: text("2024-03-01"),
+                ..Evaluation::default()
+            };
             half.evaluations.push(last);
         }
         half.closed_on = closed.then(|| "2024-05-01".to_owned());
@@ -185,23 +201,25 @@ fn a_pairing_has_a_dated_history() {
     sending.reviews = vec![review(ReviewLevel::Province, "2023-02-02")];
     receiving.reviews = vec![review(ReviewLevel::County, "2023-02-01"), review(ReviewLevel::Province, "2023-02-03")];
     let first = approval(&sending, 0, "2023-03-01");
-    receiving.statements = vec![statement(StatementKind::Disputed, "2023-06-01"), statement(StatementKind::Settled, "2023-07-01")];
+    receiving.statements =
+        vec![statement(StatementKind::Disputed, "2023-06-01"), statement(StatementKind::Settled, "2023-07-01")];
     for half in [&mut sending, &mut receiving] {
         let mut amended = Terms { since: text("2023-07-01"), people_trained: Some(4), ..Terms::default() };
         amended.digest = terms_digest(half, &amended);
         half.terms.push(amended);
-        half.evaluations = vec![Evaluation { kind: Some(EvaluationKind::Final.into()), on: text("2024-01-15"), ..Evaluation::default() }];
+        half.evaluations = vec![Evaluation {
+            kind: Some(EvaluationKind::Final.into()),
+            on: text("2024-01-15"),
+            ..Evaluation::default()
+        }];
     }
     let second = approval(&sending, 1, "2023-07-20");
     sending.closed_on = text("2024-02-01");
     let halves = [said("nodes/35/commitments/1", 7, Some(sending)), said("nodes/64/commitments/1", 9, Some(receiving))];
     let approvals = [said("nodes/00/approvals/1", 1, Some(first)), said("nodes/00/approvals/2", 1, Some(second))];
     let [pairing] = &pairings(&halves, &approvals, TODAY)[..] else { panic!("one") };
-    let history: Vec<String> = pairing
-        .history
-        .iter()
-        .map(|i| format!("{} {}", i.since(), name_of(Some(i.stage()))))
-        .collect();
+    let history: Vec<String> =
+        pairing.history.iter().map(|i| format!("{} {}", i.since(), name_of(Some(i.stage())))).collect();
     assert_eq!(
         history,
         [
@@ -216,11 +234,18 @@ fn a_pairing_has_a_dated_history() {
             "2024-02-01 CLOSED",
         ]
     );
-    assert_eq!((pairing.active_from(), pairing.closed_on(), pairing.division()), ("2023-03-01", "2024-02-01", "640303"));
-    let cited = [&pairing.sending, &pairing.receiving].map(|cited| cited.clone().unwrap_or_default().etag.unwrap_or_default());
+    assert_eq!(
+        (pairing.active_from(), pairing.closed_on(), pairing.division()),
+        ("2023-03-01", "2024-02-01", "640303")
+    );
+    let cited =
+        [&pairing.sending, &pairing.receiving].map(|cited| cited.clone().unwrap_or_default().etag.unwrap_or_default());
     assert_eq!(cited, ["1.7", "1.9"]);
     let before = &pairings(&halves, &approvals, date!(2023 - 02 - 10))[0];
-    assert_eq!((before.stage(), &before.missing[..]), (PairingStage::InReview, &[i32::from(PairingMissing::Ministry)][..]));
+    assert_eq!(
+        (before.stage(), &before.missing[..]),
+        (PairingStage::InReview, &[i32::from(PairingMissing::Ministry)][..])
+    );
 }
 
 /// What one home can state next, keeping its own claims: an agency of its own has one half a batch that is not closed.
@@ -236,14 +261,21 @@ impl Home {
     fn act(&mut self, day: Date, chance: &mut StdRng) -> Option<Said<Commitment>> {
         let own = *self.own.choose(chance)?;
         let other = *self.others.choose(chance)?;
-        let owner = |half: &Commitment| if self.side == Side::Sending { half.sending_uscc() == own } else { half.receiving_uscc() == own };
-        let open = self.halves.iter().position(|(_, _, half)| half.as_ref().is_some_and(|h| owner(h) && h.closed_on.is_none()));
+        let owner = |half: &Commitment| {
+            if self.side == Side::Sending { half.sending_uscc() == own } else { half.receiving_uscc() == own }
+        };
+        let open = self
+            .halves
+            .iter()
+            .position(|(_, _, half)| half.as_ref().is_some_and(|h| owner(h) && h.closed_on.is_none()));
         let on = format_day(day);
         match open {
             None => {
                 let (sending, receiving) = if self.side == Side::Sending { (own, other) } else { (other, own) };
                 // The natural key of a half that was closed is still taken.
-                if self.halves.iter().any(|(_, _, half)| half.as_ref().is_some_and(|h| h.sending_uscc() == sending && h.receiving_uscc() == receiving)) {
+                if self.halves.iter().any(|(_, _, half)| {
+                    half.as_ref().is_some_and(|h| h.sending_uscc() == sending && h.receiving_uscc() == receiving)
+                }) {
                     return None;
                 }
                 let mut new = half(self.side, sending, receiving);
@@ -301,7 +333,8 @@ fn whatever_arrives_there_is_one_joint_state() {
 fn one_history(seed: u64) -> usize {
     let mut chance = StdRng::seed_from_u64(seed);
     let chance = &mut chance;
-    let (senders, receivers) = (vec!["523501000000000001", "523601000000000002"], vec!["526403000000000001", "526403000000000002"]);
+    let (senders, receivers) =
+        (vec!["523501000000000001", "523601000000000002"], vec!["526403000000000001", "526403000000000002"]);
     let mut homes = [
         Home { code: 35, side: Side::Sending, own: senders[..1].to_vec(), others: receivers.clone(), halves: vec![] },
         Home { code: 36, side: Side::Sending, own: senders[1..].to_vec(), others: receivers.clone(), halves: vec![] },
@@ -320,7 +353,11 @@ fn one_history(seed: u64) -> usize {
         .flat_map(|sender| receivers.iter().map(move |receiver| (sender, receiver)))
         .enumerate()
         .map(|(n, (sender, receiver))| {
-            said(&format!("nodes/00/approvals/{n}"), 1, Some(approval(&half(Side::Sending, sender, receiver), 0, "2023-01-02")))
+            said(
+                &format!("nodes/00/approvals/{n}"),
+                1,
+                Some(approval(&half(Side::Sending, sender, receiver), 0, "2023-01-02")),
+            )
         })
         .collect();
     let everything = pairings(&told, &approvals, day);
@@ -386,7 +423,10 @@ fn an_agency_that_two_name_is_paired_with_the_one_it_names() {
     // A pair inside one province needs no ministry.
     let mut inside = reviewed(Side::Sending, SENDER);
     inside.division = text("640104");
-    let halves = [said("nodes/64/commitments/2", 1, Some(inside)), said("nodes/64/commitments/3", 1, Some(reviewed(Side::Receiving, SENDER)))];
+    let halves = [
+        said("nodes/64/commitments/2", 1, Some(inside)),
+        said("nodes/64/commitments/3", 1, Some(reviewed(Side::Receiving, SENDER))),
+    ];
     assert_eq!(pairings(&halves, &[], TODAY)[0].stage(), PairingStage::Active);
     // Somebody else's approval is none.
     let halves = [halves[1].clone(), said("nodes/35/commitments/1", 1, Some(reviewed(Side::Sending, SENDER)))];

@@ -5,7 +5,8 @@
 use qianshou_kernel::joint::pairing::terms_digest;
 use qianshou_proto::pairing::v1::{
     Allocation, Approval, Arrival, Commitment, Decision, Dispatch, Evaluation, EvaluationKind, FundSource, Outcome,
-    OutcomeMeasure, Payment, Project, ProjectGroup, ProjectStage, ProjectStageKind, Receipt, Review, ReviewLevel, Terms,
+    OutcomeMeasure, Payment, Project, ProjectGroup, ProjectStage, ProjectStageKind, Receipt, Review, ReviewLevel,
+    Terms,
 };
 
 use super::{PAIRS, Sample};

@@ -181,7 +181,8 @@ fn a_month_without_supervision_is_found() {
         ..Project::default()
     };
     let found = |supervisions| {
-        let books = Books { projects: vec![said("nodes/64/projects/1".into(), project(supervisions))], ..Books::default() };
+        let books =
+            Books { projects: vec![said("nodes/64/projects/1".into(), project(supervisions))], ..Books::default() };
         findings(&books, AT).len()
     };
     assert_eq!(found(vec![month("2023-05-01", 2), month("2023-06-01", 3)]), 0, "whole months only");

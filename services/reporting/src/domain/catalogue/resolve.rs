@@ -26,7 +26,8 @@ impl Catalogue {
         let reader = Reader::new(&file)?;
         let records = file.records.iter().map(|(kind, record)| Ok((kind.clone(), reader.holding(kind, record)?)));
         let same = file.same.iter().map(|same| Ok((same.from.clone(), reader.same(same)?)));
-        let subjects = file.subjects.iter().map(|(key, subject)| Ok((key.clone(), reader.subject(subject, &file.joints)?)));
+        let subjects =
+            file.subjects.iter().map(|(key, subject)| Ok((key.clone(), reader.subject(subject, &file.joints)?)));
         let made = |kind: &&String| file.joints.values().any(|joint| joint.makes == **kind);
         let halves = file.joints.values().flat_map(|joint| joint.halves.keys());
         let mut catalogue = Self {
@@ -140,7 +141,9 @@ impl Reader {
 
     fn subject(&self, subject: &file::Subject, joints: &BTreeMap<String, file::Joint>) -> Result<Subject> {
         let root = subject.root.clone().unwrap_or_default();
-        if [subject.root.is_some(), subject.joint.is_some(), !subject.by.is_empty()].iter().filter(|is| **is).count() != 1 {
+        if [subject.root.is_some(), subject.joint.is_some(), !subject.by.is_empty()].iter().filter(|is| **is).count()
+            != 1
+        {
             return Err(Error::broken("a subject has a root, or a joint, or is by texts"));
         }
         let joint = |name: &String| {
