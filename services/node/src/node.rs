@@ -132,7 +132,8 @@ pub fn migrations() -> Vec<Migration> {
 
 /// Brings the index of every kind to this binary's level, in a database that holds a ledger.
 pub async fn reindex(db: &Db) -> Result<()> {
-    let count = ledger::reindex(db, &Kinds::new(kinds()), |count| tracing::info!(count, "records are indexed again")).await?;
+    let count =
+        ledger::reindex(db, &Kinds::new(kinds()), |count| tracing::info!(count, "records are indexed again")).await?;
     if count > 0 {
         tracing::info!(count, "every record is indexed as this program does");
     }

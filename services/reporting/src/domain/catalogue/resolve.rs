@@ -32,7 +32,14 @@ impl Catalogue {
         let halves = file.joints.values().flat_map(|joint| joint.halves.keys());
         let mut catalogue = Self {
             records: records.collect::<Result<_>>()?,
-            followed: file.records.keys().filter(|kind| !made(kind)).chain(halves).chain(file.same.iter().map(|same| &same.from)).cloned().collect(),
+            followed: file
+                .records
+                .keys()
+                .filter(|kind| !made(kind))
+                .chain(halves)
+                .chain(file.same.iter().map(|same| &same.from))
+                .cloned()
+                .collect(),
             subjects: subjects.collect::<Result<_>>()?,
             same: same.collect::<Result<_>>()?,
             indicators: BTreeMap::new(),
