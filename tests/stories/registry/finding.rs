@@ -214,7 +214,7 @@ async fn what_is_received_is_found(world: World) {
 async fn a_page_of_what_is_found_goes_on_where_it_ended(world: World) {
     let ningxia = world.node("64").await;
     let admin = &ningxia.admin;
-    let of = |n: u32| if n % 3 == 0 { named(&format!("红寺堡社{n}"), n) } else { agency(n) };
+    let of = |n: u32| if n.is_multiple_of(3) { named(&format!("红寺堡社{n}"), n) } else { agency(n) };
     let outcomes = admin.put((0..300).map(of).collect()).await.unwrap();
     let expected: BTreeSet<String> = outcomes.iter().step_by(3).map(|o| o.name().to_owned()).collect();
     for (query, order_by) in

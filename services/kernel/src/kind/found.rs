@@ -89,8 +89,8 @@ fn initials(c: char) -> impl Iterator<Item = u8> {
     let all = readings(c);
     all.iter()
         .enumerate()
-        .filter(move |(i, sound)| !all[..*i].iter().any(|s| of(&s) == of(sound)))
-        .map(move |(_, s)| of(&s))
+        .filter(move |(i, sound)| !all[..*i].iter().any(|s| of(s) == of(sound)))
+        .map(move |(_, s)| of(s))
 }
 
 /// Whether it has words of its own kind: a letter or digit that has no reading.
