@@ -297,6 +297,7 @@ async fn every_indicator_is_listed_with_its_dimensions() {
         ids,
         [
             "agency_total",
+            "campaign_figure",
             "certified_new",
             "certified_total",
             "dispatch_persons",
@@ -321,5 +322,5 @@ async fn every_indicator_is_listed_with_its_dimensions() {
             "village_coverage",
         ]
     );
-    assert_eq!(listed[2].dimensions, ["level", "sector"]);
+    assert_eq!(listed[3].dimensions, ["level", "sector"]);
 }
