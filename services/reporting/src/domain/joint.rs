@@ -186,14 +186,14 @@ mod tests {
         let payment = Payment {
             programme: text("三区计划"),
             source: Some(FundSource::Central.into()),
-            amount_fen: Some(123_45),
+            amount_fen: Some(12_345),
             paid_on: text("2023-05-20"),
             division: text("64"),
             year: text("2023"),
             flow: flow.clone(),
             ..Payment::default()
         };
-        let receipt = Receipt { amount_fen: Some(123_45), received_on: text("2023-05-22"), flow, ..Receipt::default() };
+        let receipt = Receipt { amount_fen: Some(12_345), received_on: text("2023-05-22"), flow, ..Receipt::default() };
         let halves = [half("nodes/64/payments/1", &payment), half("nodes/35/receipts/1", &receipt)];
         assert_eq!(
             told("transfer", "funds_paid", &halves),
