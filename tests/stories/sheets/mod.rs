@@ -219,7 +219,7 @@ async fn a_template_of_every_kind_is_taken(world: World) {
     let (national, provincial) =
         (world.desk(&nation, Role::Editor, "00").await, world.desk(&ningxia, Role::Editor, "64").await);
     // Of two that are one, only the duplicate has a template of its own.
-    let survivor = Agency { uscc: Some("914403001922038216".into()), ..agency(1) };
+    let survivor = Agency { uscc: Some("9144030071526726XG".into()), ..agency(1) };
     ningxia.admin.create(survivor).await.unwrap();
     for (kind, home) in kinds().into_iter().map(|kind| (kind.collection, kind.home)) {
         let desk = if home.is_some() { &national } else { &provincial };

@@ -22,7 +22,7 @@ static FIELDS: [F; 5] = [
         &mut merge.surviving_agency
     })
     .fills("surviving_agency")
-    .example("914403001922038216"),
+    .example("9144030071526726XG"),
     super::worker::by_number(|merge: &mut Merge| &mut merge.worker).key(),
     F::reference(
         "surviving_id_number",
