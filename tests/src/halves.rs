@@ -203,6 +203,20 @@ pub fn programme(n: u32) -> Programme {
     }
 }
 
+/// The nation's programme of the pairings: everybody reviews them.
+#[must_use]
+pub fn hand_in_hand() -> Programme {
+    let batch = |title: &str| Batch { title: text(title), from: text("2023-01-01"), ..Batch::default() };
+    Programme {
+        display_name: text(HAND_IN_HAND),
+        division: text("00"),
+        since: text("2017-10-01"),
+        batches: ["第一批", "第二批", "第三批"].map(batch).to_vec(),
+        review_levels: [ReviewLevel::County, ReviewLevel::Province, ReviewLevel::Ministry].map(Into::into).to_vec(),
+        ..Programme::default()
+    }
+}
+
 /// A visit of a pair.
 #[must_use]
 pub fn activity(n: u32) -> Activity {

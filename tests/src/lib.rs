@@ -29,7 +29,7 @@ pub mod verbs;
 pub mod world;
 
 pub use database::Database;
-pub use node::{Caller, Node};
+pub use node::{Caller, Node, Resting};
 pub use qianshou_kernel::paste;
 pub use world::{World, run};
 

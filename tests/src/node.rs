@@ -108,14 +108,33 @@ impl Node {
 
     /// Drains it and opens its folder again, some seconds later.
     pub async fn restart(self) -> Self {
-        self.clock.advance(5_000);
-        let (loaded, clock, seed) = (self.loaded.clone(), self.clock.clone(), self.seed + 1);
+        self.rest().await.open().await
+    }
+
+    /// Drains it until it is opened again.
+    pub async fn rest(self) -> Resting {
+        let resting = Resting { loaded: self.loaded.clone(), clock: self.clock.clone(), seed: self.seed + 1 };
         self.stop().await;
-        Self::serve(loaded, clock, seed).await
+        resting
     }
 
     fn ca(&self) -> Vec<u8> {
         std::fs::read(self.keys().ca_path).unwrap()
+    }
+}
+
+/// A node that does not serve.
+pub struct Resting {
+    loaded: Loaded,
+    clock: Clock,
+    seed: u64,
+}
+
+impl Resting {
+    /// Opens its folder again, some seconds later.
+    pub async fn open(self) -> Node {
+        self.clock.advance(5_000);
+        Node::serve(self.loaded, self.clock, self.seed).await
     }
 }
 

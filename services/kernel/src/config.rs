@@ -39,6 +39,7 @@ pub struct Config {
     pub ledger: Ledger,
     pub limits: Limits,
     pub exchange: Exchange,
+    pub pairing: Pairing,
     pub divisions: Divisions,
     pub log: Log,
     pub telemetry: Telemetry,
@@ -164,6 +165,13 @@ pub struct Exchange {
     pub backoff_min_ms: u64,
     pub backoff_max_ms: u64,
     pub heartbeat_ms: u64,
+}
+
+/// What is found wrong with halves.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pairing {
+    pub payment_on_its_way_days: u32,
 }
 
 /// The embedded list of divisions.

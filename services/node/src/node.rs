@@ -294,7 +294,7 @@ impl Node {
             tokio::spawn(forget_requests(self.ledger.clone(), config.ledger.request_keep_days, cancel.clone()));
         }
         if roles.has(House::Pairing) {
-            routes = routes.add_service(bounded!(Pairing::new(self.verbs()).service()));
+            routes = routes.add_service(bounded!(Pairing::new(self.verbs(), self.config.pairing).service()));
         }
         if roles.has(House::Reporting) {
             routes = routes.add_service(bounded!(reporting.service()));

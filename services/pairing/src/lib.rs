@@ -3,13 +3,13 @@
 //!
 //! It never writes the other side's half and never speaks to a peer. One request: the caller is known → [`rpc`] hands the message to a verb
 //! of the kernel → the noun's rules in [`domain`] → the ledger, in one commit with the index → the answer. What both halves say together
-//! is the kernel's joint function of the halves that [`store`] finds here.
+//! is the kernel's joint function of the halves that [`store`] finds here: those that share a text, never all of them.
 
 pub mod domain;
 mod rpc;
 mod store;
 
-use qianshou_kernel::{db::Migration, kind::Verbs};
+use qianshou_kernel::{config::Pairing as Settings, db::Migration, kind::Verbs};
 use qianshou_proto::pairing::v1::pairing_service_server::PairingServiceServer;
 
 use crate::store::Halves;
@@ -22,13 +22,14 @@ pub const MIGRATIONS: &[Migration] =
 #[derive(Clone)]
 pub struct Pairing {
     verbs: Verbs,
+    settings: Settings,
 }
 
 impl Pairing {
     /// A house that saves through these verbs.
     #[must_use]
-    pub fn new(verbs: Verbs) -> Self {
-        Self { verbs }
+    pub fn new(verbs: Verbs, settings: Settings) -> Self {
+        Self { verbs, settings }
     }
 
     fn halves(&self) -> Halves {

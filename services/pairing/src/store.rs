@@ -1,61 +1,61 @@
-//! Which halves are here, own and received, with the day on which what ended was cut off. The ledger keeps what ended; an index does not.
+//! Where this house finds what it looks at: its own tables, which know what lives, in the order of area and name; and the texts that
+//! halves share, own and received, whatever became of them.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use prost::Message;
 use qianshou_kernel::{
-    clock::{day_of, parse_day},
-    error::Result,
+    binds,
+    error::{Error, Result},
+    id::Name,
     joint::Said,
-    ledger::{Content, Ledger, Stored},
+    ledger::Ledger,
 };
-use qianshou_proto::common::v1::EndReason;
-use time::Date;
 
-/// Everything that was ever here of a kind, except what was deleted.
+/// The ledger, asked for halves.
 #[derive(Clone)]
 pub(crate) struct Halves(pub Ledger);
 
-/// Records read at once.
-const BLOCK: u32 = 1_000;
+/// Where a walk over a table stands: behind this row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub area: String,
+    pub name: String,
+}
 
 impl Halves {
-    /// The halves of a kind, whatever became of them.
-    pub async fn of<T: Message + Default>(&self, kind: &str) -> Result<Vec<Said<T>>> {
-        let mut halves = vec![];
-        let mut position = 0;
-        loop {
-            let entries = self.0.after(position, &[kind], BLOCK).await?;
-            let Some(last) = entries.last() else { return Ok(halves) };
-            position = last.position;
-            halves.extend(self.said(entries).await?);
-        }
+    /// What shares one of these texts, if there are any.
+    pub async fn sharing<T, I>(&self, kind: &str, field: &str, texts: I) -> Result<Vec<Said<T>>>
+    where
+        T: Message + Default,
+        I: IntoIterator<Item = Option<String>>,
+    {
+        let texts: BTreeSet<String> = texts.into_iter().flatten().collect();
+        let texts: Vec<String> = texts.into_iter().collect();
+        if texts.is_empty() { Ok(vec![]) } else { self.0.sharing(kind, field, &texts).await }
     }
 
-    /// What entries say; of what ended otherwise than by deletion, what it said last, cut off on the day of its end.
-    async fn said<T: Message + Default>(&self, entries: Vec<Stored>) -> Result<Vec<Said<T>>> {
-        let mut said = vec![];
-        let mut open: Vec<(Stored, Option<Date>)> = entries.into_iter().map(|entry| (entry, None)).collect();
-        while !open.is_empty() {
-            let mut before: BTreeMap<u64, Option<Date>> = BTreeMap::new();
-            for (Stored { name, version, content, previous, written_at_ms, .. }, cut) in open.drain(..) {
-                match (content, previous) {
-                    (Content::Put { payload, .. }, _) => {
-                        said.extend(T::decode(payload).ok().map(|half| Said { name, version, cut, said: Some(half) }));
-                    }
-                    (Content::End(end), Some(previous)) if end.reason != i32::from(EndReason::Deleted) => {
-                        let on = parse_day(&end.on).unwrap_or_else(|| day_of(written_at_ms));
-                        before.insert(previous, cut.into_iter().chain([on]).min());
-                    }
-                    (Content::End(_), _) => {}
-                }
-            }
-            let positions: Vec<u64> = before.keys().copied().collect();
-            for entry in self.0.entries_at(&positions).await? {
-                let cut = before.get(&entry.position).copied().flatten();
-                open.push((entry, cut));
-            }
-        }
-        Ok(said)
+    /// Records by name, as they were last.
+    pub async fn named<T: Message + Default>(&self, names: impl IntoIterator<Item = String>) -> Result<Vec<Said<T>>> {
+        let names: BTreeSet<String> = names.into_iter().collect();
+        let found = self.0.find(&names.into_iter().collect::<Vec<_>>()).await?;
+        self.0.said(found.into_values().collect()).await
     }
+
+    /// The next rows of a table behind a place, up to the codes before `until`; how many there are at most is the walk's step.
+    pub async fn walk(&self, table: &str, from: &str, until: &str, after: &Place, step: usize) -> Result<Vec<Place>> {
+        let sql = format!(
+            "SELECT t.area, t.name FROM {table} t WHERE (t.area, t.name) > ($1, $2) AND t.area >= $3 AND t.area < $4 \
+             ORDER BY t.area, t.name LIMIT $5"
+        );
+        let binds = binds![&after.area, &after.name, from, until, step as u64];
+        let rows = self.0.db().fetch(sql, binds).await?;
+        rows.iter().map(|row| Ok(Place { area: row.text(0)?, name: row.text(1)? })).collect()
+    }
+}
+
+/// The home in a name that the ledger holds.
+pub(crate) fn home_of(name: &str) -> Result<String> {
+    let name: Name = name.parse().map_err(|_| Error::broken("an index holds what is no name"))?;
+    Ok(name.home().to_owned())
 }

@@ -8,15 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
 use qianshou_kernel::{
-    clock::{day_of, format_day, parse_day},
+    clock::format_day,
     error::Result,
     follow::Follower,
-    ledger::{Content, Ledger, Stored},
+    ledger::{Ledger, Stored},
     succession,
     telemetry::Work,
 };
-use qianshou_proto::{common::v1::EndReason, registry::v1 as api};
-use time::Date;
+use qianshou_proto::registry::v1 as api;
 
 use crate::{
     domain::{
@@ -172,28 +171,10 @@ impl Follow {
     /// What records contribute by their newest entries. What was deleted contributes nothing; what ended otherwise
     /// contributes by its last payload, up to the day of its end.
     async fn newest(&self, entries: Vec<Stored>) -> Result<Newest> {
-        let mut newest = Newest::new();
-        let mut open: Vec<(Stored, Option<Date>)> = entries.into_iter().map(|entry| (entry, None)).collect();
-        while !open.is_empty() {
-            let mut before = BTreeMap::new();
-            for (entry, cut) in open.drain(..) {
-                let name = entry.name.to_string();
-                match (entry.content, entry.previous) {
-                    (Content::Put { payload, .. }, _) => {
-                        newest.insert(name, Some(Record::new(entry.name, payload, cut)));
-                    }
-                    (Content::End(end), Some(previous)) if end.reason != i32::from(EndReason::Deleted) => {
-                        let on = parse_day(&end.on).unwrap_or_else(|| day_of(entry.written_at_ms));
-                        newest.insert(name, None);
-                        before.insert(previous, cut.into_iter().chain([on]).min());
-                    }
-                    (Content::End(_), _) => drop(newest.insert(name, None)),
-                }
-            }
-            let positions: Vec<u64> = before.keys().copied().collect();
-            for entry in self.ledger.entries_at(&positions).await? {
-                let cut = before.get(&entry.position).copied().flatten();
-                open.push((entry, cut));
+        let mut newest: Newest = entries.iter().map(|entry| (entry.name.to_string(), None)).collect();
+        for (stored, cut) in self.ledger.last_said(entries).await? {
+            if let Some(payload) = stored.payload().cloned() {
+                newest.insert(stored.name.to_string(), Some(Record::new(stored.name, payload, cut)));
             }
         }
         Ok(newest)

@@ -9,7 +9,7 @@ use qianshou_proto::{
     pairing::v1::{
         Activity, Allocation, Arrival, Commitment, Dispatch, FindingKind, GetPairingRequest, ListFindingsRequest,
         ListMatchesRequest, ListPairingsRequest, Need, Offer, Order, OrderStage, Outcome, PairingStage, Payment,
-        Programme, Project, Receipt, Side,
+        Programme, Project, Receipt, ReviewLevel, Side,
     },
     registry::v1::{Agency, AgencyType, Tag},
 };
@@ -113,13 +113,30 @@ async fn both_halves_may_be_at_one_node(world: World) {
     for n in [1, 2] {
         admin.create(agency(n)).await.unwrap();
     }
-    refused(admin.create(commitment(1, 2)).await, Reason::Required, "side");
-    let half = |side: Side| Commitment { side: Some(side.into()), ..commitment(1, 2) };
+    let asked = |pairing, min_position| GetPairingRequest { pairing, min_position, at: None };
+    // Whoever has both agencies may say it at once, as a sheet of pairs does.
+    let both = admin.create(commitment(1, 2)).await.unwrap();
+    assert_eq!((both.noun.side(), both.noun.sending_agency.is_some()), (Side::Both, true));
+    let got = admin.pairing().get_pairing(asked(both.noun.pairing.clone(), None)).await.unwrap().into_inner();
+    let pairing = got.pairing.unwrap();
+    assert_eq!(
+        (pairing.stage(), pairing.sending == pairing.receiving),
+        (PairingStage::Active, true),
+        "nobody has to review it"
+    );
+    refused(
+        admin.create(Commitment { side: Some(Side::Sending.into()), ..commitment(1, 2) }).await,
+        Reason::Duplicate,
+        "receiving_uscc",
+    );
+    admin.delete::<Commitment>(both.noun.name()).await.unwrap();
+
+    let reviewed = vec![ReviewLevel::Province.into()];
+    let half = |side: Side| Commitment { side: Some(side.into()), review_levels: reviewed.clone(), ..commitment(1, 2) };
     let sending = admin.create(half(Side::Sending)).await.unwrap();
     let one_sided = admin.pairing().list_pairings(ListPairingsRequest::default()).await.unwrap().into_inner().pairings;
     assert_eq!(one_sided[0].stage(), PairingStage::OneSided);
     let receiving = admin.create(half(Side::Receiving)).await.unwrap();
-    let asked = |pairing: Option<String>, min_position| GetPairingRequest { pairing, min_position };
     let got =
         admin.pairing().get_pairing(asked(receiving.noun.pairing.clone(), Some(receiving.position))).await.unwrap();
     let pairing = got.into_inner().pairing.unwrap();

@@ -1,14 +1,19 @@
 //! A pairing between two provinces and the nation, from its proposal to its end; whoever is cut off catches up.
 
+use std::collections::BTreeSet;
+
 use qianshou_proto::{
     exchange::v1::KindClause,
-    pairing::v1::{Commitment, GetPairingRequest, Pairing, PairingStage, ReviewLevel, StatementKind, Terms},
+    pairing::v1::{
+        Commitment, GetPairingRequest, ListPairingsRequest, Outcome, Pairing, PairingStage, ReviewLevel, StatementKind,
+        Terms,
+    },
     registry::v1::Agency,
     reporting::v1::{Cell, CellStatus, ReadTableRequest, cell::Value},
 };
 use qianshou_tests::{
-    Caller, Node, World, eventually,
-    halves::{approval, commitment, dispatch, evaluation, outcome, payment, receipt, review, statement},
+    Caller, Node, Resting, World, eventually,
+    halves::{approval, commitment, dispatch, evaluation, hand_in_hand, outcome, payment, receipt, review, statement},
     sample::agency,
     stories,
     treaty::{agree, introduce, settled, share, terms},
@@ -21,8 +26,9 @@ stories! {
 }
 
 const HALF: &str = "programme batch sending_uscc receiving_uscc receiving_division from until side terms proposed_on reviews statements \
-                    evaluations closed_on division pairing cohort";
+                    evaluations closed_on division pairing cohort review_levels several sending_division";
 const DECISION: &str = "programme batch sending_uscc receiving_uscc division terms_digest decision on pairing cohort";
+const RULES: &str = "display_name division since until batches review_levels one_a_batch";
 
 fn shares(province: &str) -> Vec<KindClause> {
     let of = |kind, fields: &str| share(kind, &fields.split_whitespace().collect::<Vec<_>>().join(" "), province);
@@ -32,9 +38,14 @@ fn shares(province: &str) -> Vec<KindClause> {
     ]
 }
 
-/// Two provinces and the nation, each told by the others; the agreements by provider and consumer.
+enum Place {
+    Up(Box<Node>),
+    Down(Resting),
+}
+
+/// Provinces and maybe the nation, each told by the others; the agreements by provider and consumer.
 struct Town {
-    nodes: Vec<Node>,
+    places: Vec<Place>,
     streams: Vec<(usize, usize, String)>,
 }
 
@@ -50,7 +61,9 @@ impl Town {
             for (j, to) in codes.iter().enumerate().filter(|(j, _)| *j != i) {
                 let clauses = if *from == "00" {
                     // Both sides have to know of it, wherever the receiving agency is.
-                    vec![KindClause { scope: None, ..share("approvals", DECISION, to) }]
+                    [("programmes", RULES), ("approvals", DECISION)]
+                        .map(|(kind, fields)| KindClause { scope: None, ..share(kind, fields, to) })
+                        .to_vec()
                 } else {
                     shares(from).into_iter().chain(more(from)).collect()
                 };
@@ -58,22 +71,41 @@ impl Town {
                 streams.push((i, j, id));
             }
         }
-        Self { nodes, streams }
+        Self { places: nodes.into_iter().map(|node| Place::Up(Box::new(node))).collect(), streams }
+    }
+
+    fn node(&self, i: usize) -> &Node {
+        match &self.places[i] {
+            Place::Up(node) => node,
+            Place::Down(_) => panic!("it is down"),
+        }
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.places.iter().filter_map(|place| if let Place::Up(node) = place { Some(&**node) } else { None })
     }
 
     fn at(&self, i: usize) -> &Caller {
-        &self.nodes[i].admin
+        &self.node(i).admin
     }
 
-    /// Cuts a node off and lets it come back.
-    async fn cut(&mut self, i: usize) {
-        let node = self.nodes.remove(i);
-        self.nodes.insert(i, node.restart().await);
+    /// Cuts a node off: what the others say from now on does not reach it.
+    async fn down(&mut self, i: usize) {
+        if let Place::Up(node) = self.places.remove(i) {
+            self.places.insert(i, Place::Down(node.rest().await));
+        }
+    }
+
+    /// Lets it come back.
+    async fn up(&mut self, i: usize) {
+        if let Place::Down(resting) = self.places.remove(i) {
+            self.places.insert(i, Place::Up(Box::new(resting.open().await)));
+        }
     }
 
     async fn settle(&self) {
         for (i, j, id) in &self.streams {
-            let said = async || (self.nodes[*i].position().await > 0).then_some(());
+            let said = async || (self.node(*i).position().await > 0).then_some(());
             eventually("a ledger", said).await;
             settled_or_silent(self.at(*i), self.at(*j), id).await;
         }
@@ -83,12 +115,39 @@ impl Town {
     async fn joint(&self, key: &str) -> Pairing {
         self.settle().await;
         let mut told = vec![];
-        for node in &self.nodes {
-            let asked = GetPairingRequest { pairing: Some(key.to_owned()), min_position: None };
+        for node in self.nodes() {
+            let asked = GetPairingRequest { pairing: Some(key.to_owned()), ..GetPairingRequest::default() };
             told.push(node.admin.pairing().get_pairing(asked).await.unwrap().into_inner().pairing.unwrap());
         }
         assert!(told.windows(2).all(|two| two[0] == two[1]), "{told:#?}");
         told.remove(0)
+    }
+
+    /// Asserts that no node that serves sees an agency in two active pairings of a batch.
+    async fn one_to_one(&self) {
+        for node in self.nodes() {
+            let mut taken = BTreeSet::new();
+            let mut page_token = None;
+            loop {
+                let asked = ListPairingsRequest {
+                    state: Some("ACTIVE".into()),
+                    page_size: Some(1),
+                    page_token,
+                    ..ListPairingsRequest::default()
+                };
+                let page = node.admin.pairing().list_pairings(asked).await.unwrap().into_inner();
+                for pairing in page.pairings {
+                    for agency in [pairing.sending_uscc(), pairing.receiving_uscc()] {
+                        let once = taken.insert((pairing.batch().to_owned(), agency.to_owned()));
+                        assert!(once, "{agency} twice at {}", node.code);
+                    }
+                }
+                page_token = page.next_page_token;
+                if page_token.is_none() {
+                    break;
+                }
+            }
+        }
     }
 }
 
@@ -107,81 +166,98 @@ async fn change(by: &Caller, half: &mut Commitment, fields: &[&str], change: imp
     *half = by.update(half.clone(), fields).await.unwrap().noun;
 }
 
+/// At every step somebody else is cut off while it is taken, and the one who takes it is drained right after.
 async fn a_pairing_from_proposal_to_close(world: World) {
     const FUJIAN: usize = 0;
     const NINGXIA: usize = 1;
     const NATION: usize = 2;
     let mut town = Town::new(&world, &["35", "64", "00"], |_| vec![]).await;
+    town.at(NATION).create(hand_in_hand()).await.unwrap();
     let sender = Agency { division: Some("350203".into()), ..agency(1) };
     town.at(FUJIAN).create(sender).await.unwrap();
     town.at(NINGXIA).create(Agency { division: Some("640104".into()), ..agency(2) }).await.unwrap();
+    town.settle().await;
 
-    let mut ours = town.at(FUJIAN).create(commitment(1, 2)).await.unwrap().noun;
+    // Who takes the step, who is cut off meanwhile.
+    macro_rules! step {
+        ($who:ident without $other:ident: |$at:ident| $act:expr) => {{
+            town.down($other).await;
+            let told = {
+                let $at = town.at($who);
+                $act
+            };
+            town.down($who).await;
+            town.up($who).await;
+            town.up($other).await;
+            told
+        }};
+    }
+
+    let mut ours = step!(FUJIAN without NINGXIA: |at| at.create(commitment(1, 2)).await.unwrap().noun);
     let key = ours.pairing().to_owned();
-    assert_eq!(ours.division(), "350203");
-    town.cut(NINGXIA).await;
+    assert_eq!((ours.division(), ours.review_levels.len()), ("350203", 3));
     assert_eq!(town.joint(&key).await.stage(), PairingStage::OneSided);
 
-    let mut theirs = town.at(NINGXIA).create(commitment(1, 2)).await.unwrap().noun;
-    town.cut(FUJIAN).await;
+    let mut theirs = step!(NINGXIA without FUJIAN: |at| at.create(commitment(1, 2)).await.unwrap().noun);
     assert_eq!(town.joint(&key).await.stage(), PairingStage::Proposed);
 
-    change(town.at(NINGXIA), &mut theirs, &["reviews"], |h| {
-        h.reviews = vec![review(ReviewLevel::County, "2023-02-01")]
-    })
-    .await;
-    town.cut(NATION).await;
+    step!(NINGXIA without NATION: |at| change(at, &mut theirs, &["reviews"], |h| {
+        h.reviews = vec![review(ReviewLevel::County, "2023-02-01")];
+    }).await);
     assert_eq!(town.joint(&key).await.stage(), PairingStage::InReview);
-    change(town.at(NINGXIA), &mut theirs, &["reviews"], |h| {
-        h.reviews.push(review(ReviewLevel::Province, "2023-02-02"))
-    })
-    .await;
-    change(town.at(FUJIAN), &mut ours, &["reviews"], |h| h.reviews = vec![review(ReviewLevel::Province, "2023-02-03")])
-        .await;
-    town.cut(NINGXIA).await;
+    step!(NINGXIA without FUJIAN: |at| change(at, &mut theirs, &["reviews"], |h| {
+        h.reviews.push(review(ReviewLevel::Province, "2023-02-02"));
+    }).await);
+    step!(FUJIAN without NATION: |at| change(at, &mut ours, &["reviews"], |h| {
+        h.reviews = vec![review(ReviewLevel::Province, "2023-02-03")];
+    }).await);
     assert_eq!(town.joint(&key).await.missing.len(), 1, "the ministry alone");
-    town.at(NATION).create(approval(&ours, "2023-03-01")).await.unwrap();
-    town.cut(NATION).await;
+    step!(NATION without FUJIAN: |at| at.create(approval(&ours, "2023-03-01")).await.unwrap());
     let active = town.joint(&key).await;
     assert_eq!((active.stage(), active.active_from()), (PairingStage::Active, "2023-03-01"));
     assert_eq!(active.sending.clone().unwrap_or_default().etag, ours.etag);
 
-    town.at(NINGXIA).create(outcome(1, 2)).await.unwrap();
-    town.at(FUJIAN).create(outcome(1, 2)).await.unwrap();
-    change(town.at(NINGXIA), &mut theirs, &["statements"], |h| {
+    step!(NINGXIA without NATION: |at| at.create(outcome(1, 2)).await.unwrap());
+    let reported = step!(FUJIAN without NINGXIA: |at| at.create(Outcome { receiving_division: None, ..outcome(1, 2) }).await.unwrap());
+    assert_eq!(reported.noun.receiving_division(), "640104", "as its own half says");
+    let progress: Vec<_> = town.joint(&key).await.progress.iter().map(|p| (p.agreed, p.reached)).collect();
+    assert_eq!(progress, [(Some(3), Some(30))], "what both sides tell counts once");
+    step!(NINGXIA without FUJIAN: |at| change(at, &mut theirs, &["statements"], |h| {
         h.statements = vec![statement(StatementKind::Disputed, "2023-06-01")];
-    })
-    .await;
-    town.cut(FUJIAN).await;
+    }).await);
     assert_eq!(town.joint(&key).await.stage(), PairingStage::Disputed);
 
     let amended = || Terms { since: Some("2023-07-01".into()), people_trained: Some(2), ..Terms::default() };
-    change(town.at(FUJIAN), &mut ours, &["terms"], |h| h.terms.push(amended())).await;
-    change(town.at(NINGXIA), &mut theirs, &["terms", "statements"], |h| {
+    step!(FUJIAN without NINGXIA: |at| change(at, &mut ours, &["terms"], |h| h.terms.push(amended())).await);
+    assert_eq!(town.joint(&key).await.stage(), PairingStage::Disputed, "the terms differ");
+    step!(NINGXIA without NATION: |at| change(at, &mut theirs, &["terms", "statements"], |h| {
         h.terms.push(amended());
         h.statements.push(statement(StatementKind::Settled, "2023-07-01"));
-    })
-    .await;
-    town.cut(NINGXIA).await;
+    }).await);
     assert_eq!(town.joint(&key).await.stage(), PairingStage::InReview, "other terms, another approval");
-    town.at(NATION).create(approval(&ours, "2023-07-10")).await.unwrap();
+    step!(NATION without NINGXIA: |at| at.create(approval(&ours, "2023-07-10")).await.unwrap());
     let again = town.joint(&key).await;
     assert_eq!((again.stage(), again.active_from()), (PairingStage::Active, "2023-03-01"), "it was active before");
 
-    change(town.at(FUJIAN), &mut ours, &["evaluations"], |h| h.evaluations = vec![evaluation("2024-04-01")]).await;
-    change(town.at(NINGXIA), &mut theirs, &["evaluations"], |h| h.evaluations = vec![evaluation("2024-04-02")]).await;
-    town.cut(NATION).await;
-    assert_eq!(town.joint(&key).await.stage(), PairingStage::Evaluated);
-    change(town.at(NINGXIA), &mut theirs, &["closed_on"], |h| h.closed_on = Some("2024-05-01".into())).await;
+    step!(FUJIAN without NATION: |at| change(at, &mut ours, &["evaluations"], |h| {
+        h.evaluations = vec![evaluation("2024-04-01")];
+    }).await);
+    step!(NINGXIA without FUJIAN: |at| change(at, &mut theirs, &["evaluations"], |h| {
+        h.evaluations = vec![evaluation("2024-04-02")];
+    }).await);
+    let evaluated = town.joint(&key).await;
+    assert_eq!((evaluated.stage(), evaluated.evaluations.len()), (PairingStage::Evaluated, 2));
+    step!(NINGXIA without NATION: |at| change(at, &mut theirs, &["closed_on"], |h| h.closed_on = Some("2024-05-01".into())).await);
     let closed = town.joint(&key).await;
     assert_eq!((closed.stage(), closed.closed_on()), (PairingStage::Closed, "2024-05-01"));
 
-    for node in &town.nodes {
+    for node in town.nodes() {
         for (day, expected) in [
             ("2023-02-28", vec![]),
             ("2023-05-31", vec!["ACTIVE 1"]),
-            ("2023-06-15", vec!["DISPUTED 1"]),
+            ("2023-06-15", vec![]),
             ("2023-07-15", vec!["ACTIVE 1"]),
+            ("2024-04-15", vec!["EVALUATED 1"]),
             ("2024-05-31", vec!["CLOSED 1"]),
         ] {
             assert_eq!(
@@ -221,25 +297,48 @@ async fn figures(at: &Caller, indicator: &str, area: &str, day: &str, by: &str) 
     cells.iter().filter_map(shown).collect()
 }
 
-/// Two provinces name one receiving agency in one batch, at the same moment: its own half decides, and no node ever sees two active.
+/// Two provinces name one receiving agency in one batch, at the same moment, and everybody approves of both: its own half decides, and on
+/// no node, whoever is cut off meanwhile, two are active.
 async fn an_agency_that_two_provinces_name(world: World) {
-    let town = Town::new(&world, &["35", "64", "3501"], |_| vec![]).await;
-    let (fujian, ningxia, other) = (town.at(0), town.at(1), town.at(2));
-    fujian.create(Agency { division: Some("350203".into()), ..agency(1) }).await.unwrap();
-    other.create(Agency { division: Some("350102".into()), ..agency(3) }).await.unwrap();
-    ningxia.create(agency(2)).await.unwrap();
-    let reviewed = |sending: u32| Commitment {
-        reviews: vec![review(ReviewLevel::County, "2023-02-01"), review(ReviewLevel::Province, "2023-02-01")],
-        ..commitment(sending, 2)
-    };
-    let (one, two) = futures::join!(fujian.create(reviewed(1)), other.create(reviewed(3)));
-    let (one, two) = (one.unwrap().noun, two.unwrap().noun);
-    let (first, second) = futures::join!(ningxia.create(reviewed(1)), ningxia.create(reviewed(3)));
-    assert!(first.is_ok() != second.is_ok(), "one half a batch");
-    let named = if first.is_ok() { &one } else { &two };
-    for half in [&one, &two] {
-        let stage = town.joint(half.pairing()).await.stage();
-        assert_eq!(stage, if half == named { PairingStage::InReview } else { PairingStage::OneSided });
+    const NATION: usize = 3;
+    let mut town = Town::new(&world, &["35", "36", "64", "00"], |_| vec![]).await;
+    town.at(NATION).create(hand_in_hand()).await.unwrap();
+    town.at(0).create(Agency { division: Some("350203".into()), ..agency(1) }).await.unwrap();
+    town.at(1).create(Agency { division: Some("36".into()), ..agency(3) }).await.unwrap();
+    town.at(2).create(agency(2)).await.unwrap();
+    town.settle().await;
+    for (batch, cut) in [("第一批", None), ("第二批", Some(NATION)), ("第三批", Some(2))] {
+        let reviewed = |sending: u32| Commitment {
+            batch: Some(batch.into()),
+            reviews: vec![review(ReviewLevel::County, "2023-02-01"), review(ReviewLevel::Province, "2023-02-01")],
+            ..commitment(sending, 2)
+        };
+        if let Some(cut) = cut {
+            town.down(cut).await;
+        }
+        let (one, two) = futures::join!(town.at(0).create(reviewed(1)), town.at(1).create(reviewed(3)));
+        let (one, two) = (one.unwrap().noun, two.unwrap().noun);
+        town.one_to_one().await;
+        if cut == Some(2) {
+            town.up(2).await;
+            town.down(0).await;
+        }
+        let (first, second) = futures::join!(town.at(2).create(reviewed(1)), town.at(2).create(reviewed(3)));
+        assert!(first.is_ok() != second.is_ok(), "one half a batch");
+        town.one_to_one().await;
+        for i in [0, NATION] {
+            town.up(i).await;
+        }
+        for half in [&one, &two] {
+            town.at(NATION).create(approval(half, "2023-03-01")).await.unwrap();
+            town.one_to_one().await;
+        }
+        let named = if first.is_ok() { &one } else { &two };
+        for half in [&one, &two] {
+            let stage = town.joint(half.pairing()).await.stage();
+            assert_eq!(stage, if half == named { PairingStage::Active } else { PairingStage::OneSided });
+        }
+        town.one_to_one().await;
     }
 }
 
@@ -279,7 +378,7 @@ async fn people_and_money_of_two_provinces_count_once(world: World) {
         lists.push(found(node).list_findings(asked()).await.unwrap().into_inner().findings);
     }
     assert_eq!((lists[0].len(), &lists[0], &lists[0]), (2, &lists[1], &lists[2]), "the same to everybody");
-    for node in &town.nodes {
+    for node in town.nodes() {
         node.counts_right().await;
     }
 }

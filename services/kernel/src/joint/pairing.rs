@@ -2,13 +2,15 @@
 //! by one half that is not closed; where a day sees more than one, or halves of several homes, none of them makes a pairing active. So on
 //! no day an agency has two active pairings in a batch, whichever of the statements have arrived.
 //!
-//! It depends on the set of halves only. Of several versions of one the newest counts; a day on which nothing was said has no stage.
+//! It depends on the set of halves only. Of several versions of one the newest counts, so a half that is put right restates its history; a
+//! day on which nothing was said has no stage. Where both agencies are one node's, one record may be both halves.
 //!
 //! The stage on a day is that of the first line which holds. A half is `–` not here (not yet proposed, ended, or it names another agency),
-//! `open` or `closed`; `any` is either of the last two, `*` all three. *Contested*: more than one open half, or halves of more than one
-//! home, speak for an agency of the pair in the batch. *Agreed*: both sides' terms of that day have one digest. *Disputed*, *resting*: a
-//! half that is here says so. *Begun*: anybody reviewed it. *Reviewed*: the receiving county, both provinces, and across provinces the
-//! ministry for these very terms, approve, and the term has begun. *Evaluated*: both sides finally.
+//! `open` or `closed`; `any` is either of the last two, `*` all three. *Contested*: more than one open half speaks for an agency of the
+//! pair in the batch, and its programme does not let it have several, or they are of more than one home. *Agreed*: both sides' terms of that
+//! day have one digest. *Disputed*, *resting*: a half that is here says so. *Begun*: anybody reviewed it. *Reviewed*: whoever has to by
+//! either half (the receiving county, both provinces, the ministry for these very terms) approves, and the term has begun; that is the
+//! programme's rule, and one that asks for nobody has none. *Evaluated*: both sides finally.
 //!
 //! | sending | receiving | contested | agreed | disputed | resting | begun | reviewed | evaluated | stage |
 //! |---|---|---|---|---|---|---|---|---|---|
@@ -32,7 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use qianshou_proto::pairing::v1::{
     Approval, Cited, Commitment, Decision, EvaluationKind, Pairing, PairingInterval, PairingMissing, PairingStage,
-    ReviewLevel, Side, StatementKind, Terms,
+    ReviewLevel, Side, SideEvaluation, StatementKind, Terms,
 };
 use sha2::{Digest, Sha256};
 use time::Date;
@@ -60,6 +62,12 @@ pub fn cohort_key(programme: Option<&str>, batch: Option<&str>) -> Option<String
     super::key(&[programme, batch])
 }
 
+/// The text under which the halves that speak for an agency in a batch are found.
+#[must_use]
+pub fn speaker_key(programme: Option<&str>, batch: Option<&str>, agency: Option<&str>) -> Option<String> {
+    super::key(&[programme, batch, agency])
+}
+
 /// The digest of terms with the pair they are for, in hexadecimal: equal terms give equal digests on both sides. The day since which they
 /// hold is not among them, for each side may take to an amendment on its own day.
 #[must_use]
@@ -73,11 +81,12 @@ pub fn terms_digest(half: &Commitment, terms: &Terms) -> Option<String> {
             half.receiving_uscc.as_deref(),
         )?,
         half.from.clone()?,
+        terms.until.clone().or_else(|| half.until.clone()).unwrap_or_default(),
         number(terms.agencies_built),
         number(terms.people_trained),
         number(terms.projects),
     ];
-    let mut hash = Sha256::new_with_prefix("qianshou/pairing/terms/1\n");
+    let mut hash = Sha256::new_with_prefix("qianshou/pairing/terms/2\n");
     parts.iter().for_each(|part| hash.update(format!("{}:{part}\n", part.len())));
     Some(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
@@ -90,24 +99,27 @@ pub fn pairings(halves: &[Said<Commitment>], approvals: &[Said<Approval>], at: D
         super::newest(halves).into_iter().filter_map(|(said, half)| Half::of(said, half)).collect();
     let approvals = super::newest(approvals);
     let mut speakers: BTreeMap<(&str, &str), Vec<&Half<'_>>> = BTreeMap::new();
+    let mut pairs: BTreeMap<&str, &Half<'_>> = BTreeMap::new();
     for half in &halves {
-        speakers.entry((&half.cohort, half.own)).or_default().push(half);
+        pairs.entry(&half.key).or_insert(half);
+        for agency in half.speaks_for() {
+            speakers.entry((&half.cohort, agency)).or_default().push(half);
+        }
     }
-    let keys: BTreeSet<&str> = halves.iter().map(|half| half.key.as_str()).collect();
+    let mut approved: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    // Only the nation's own word is the ministry's.
+    for (said, approval) in approvals.iter().filter(|(said, _)| said.name.home() == Area::NATION) {
+        approved.entry(approval.pairing.as_deref().unwrap_or_default()).or_default().push((*said, *approval));
+    }
     let none = vec![];
-    let pairing = |key: &str| {
-        let one = halves.iter().find(|half| half.key == key)?;
+    let pairing = |(key, one): (&str, &Half<'_>)| {
         let of = |agency| speakers.get(&(one.cohort.as_str(), agency)).unwrap_or(&none);
-        let decided = |(said, approval): &&(&Said<Approval>, &Approval)| {
-            // Only the nation's own word is the ministry's.
-            approval.pairing.as_deref() == Some(key) && said.name.home() == Area::NATION
-        };
-        let approvals = approvals.iter().filter(decided).copied().collect();
+        let approvals = approved.get(key).cloned().unwrap_or_default();
         let pair =
             Pair { key, senders: of(one.half.sending_uscc()), receivers: of(one.half.receiving_uscc()), approvals };
         pair.told(at)
     };
-    keys.into_iter().filter_map(pairing).collect()
+    pairs.into_iter().filter_map(pairing).collect()
 }
 
 /// A half, with the days it begins and ends.
@@ -116,8 +128,6 @@ struct Half<'a> {
     half: &'a Commitment,
     key: String,
     cohort: String,
-    /// The agency it speaks for.
-    own: &'a str,
     begins: Date,
     closed: Option<Date>,
 }
@@ -130,21 +140,28 @@ impl<'a> Half<'a> {
     /// `None`: what it is about is withheld.
     fn of(said: &'a Said<Commitment>, half: &'a Commitment) -> Option<Self> {
         let Commitment { programme, batch, sending_uscc, receiving_uscc, .. } = half;
-        let own = match half.side() {
-            Side::Sending => sending_uscc.as_deref()?,
-            Side::Receiving => receiving_uscc.as_deref()?,
-            Side::Unspecified => return None,
-        };
+        if half.side() == Side::Unspecified {
+            return None;
+        }
         let (programme, batch) = (programme.as_deref(), batch.as_deref());
         Some(Self {
             key: pairing_key(programme, batch, sending_uscc.as_deref(), receiving_uscc.as_deref())?,
             cohort: cohort_key(programme, batch)?,
-            own,
             begins: day(&half.proposed_on).or_else(|| day(&half.from)).unwrap_or(Date::MIN),
             closed: day(&half.closed_on),
             said,
             half,
         })
+    }
+
+    fn is_of(&self, side: Side) -> bool {
+        [side, Side::Both].contains(&self.half.side())
+    }
+
+    /// The agencies whose half it is.
+    fn speaks_for(&self) -> impl Iterator<Item = &'a str> {
+        let of = |side, agency| self.is_of(side).then_some(agency);
+        of(Side::Sending, self.half.sending_uscc()).into_iter().chain(of(Side::Receiving, self.half.receiving_uscc()))
     }
 
     /// Whether it is here on a day, closed or not.
@@ -156,11 +173,11 @@ impl<'a> Half<'a> {
         self.closed.is_some_and(|closed| closed <= on)
     }
 
-    /// The digest of the terms that hold on a day; `None`: they are withheld.
-    fn terms(&self, on: Date) -> Option<String> {
+    /// The terms that hold on a day, with their digest; `None`: they are withheld.
+    fn terms(&self, on: Date) -> Option<(&'a Terms, String)> {
         let terms = &self.half.terms;
         let holding = terms.iter().rfind(|terms| day(&terms.since).is_none_or(|since| since <= on)).or(terms.first())?;
-        holding.digest.clone().or_else(|| terms_digest(self.half, holding))
+        Some((holding, holding.digest.clone().or_else(|| terms_digest(self.half, holding))?))
     }
 
     /// Whether the last of these statements up to a day is the first of the two kinds.
@@ -193,6 +210,22 @@ impl<'a> Half<'a> {
         let told = told.chain(statements.iter().map(|statement| &statement.on));
         let told = told.chain(evaluations.iter().map(|evaluation| &evaluation.on)).chain([from]);
         told.filter_map(day).chain([self.begins]).chain(self.said.cut).chain(self.closed)
+    }
+
+    fn sending_division(&self) -> Option<String> {
+        self.half.sending_division.clone().or_else(|| self.half.division.clone())
+    }
+
+    /// This side's evaluations up to a day.
+    fn evaluations(&self, side: Side, at: Date) -> Vec<SideEvaluation> {
+        let made = self.half.evaluations.iter().filter(|made| day(&made.on).is_some_and(|on| on <= at));
+        let told = made.map(|made| SideEvaluation {
+            side: Some(side.into()),
+            kind: made.kind,
+            score: made.score,
+            on: made.on.clone(),
+        });
+        told.collect()
     }
 
     fn cited(&self) -> Cited {
@@ -253,7 +286,7 @@ impl Line {
 impl<'a> Pair<'a> {
     /// This pair's half among those that speak for an agency: an open one, else the newest of those that are here.
     fn half(&self, speakers: &[&'a Half<'a>], side: Side, on: Date) -> Option<&'a Half<'a>> {
-        let fits = |half: &&&Half<'_>| half.key == self.key && half.half.side() == side && half.is_here(on);
+        let fits = |half: &&&Half<'_>| half.key == self.key && half.is_of(side) && half.is_here(on);
         speakers.iter().filter(fits).max_by_key(|half| (!half.is_closed(on), &half.said.name)).copied()
     }
 
@@ -279,16 +312,16 @@ impl<'a> Pair<'a> {
         missing.extend(sending.is_none().then_some(Missing::SendingHalf));
         missing.extend(receiving.is_none().then_some(Missing::ReceivingHalf));
         let (Some(sending), Some(receiving)) = (sending, receiving) else { return missing };
-        let lacks = |half: &Half<'_>, level| half.reviewed(on, level) != Some(Decision::Approved);
+        let asks = |level: ReviewLevel| {
+            [sending, receiving].iter().any(|half| half.half.review_levels.contains(&level.into()))
+        };
+        let lacks = |half: &Half<'_>, level| asks(level) && half.reviewed(on, level) != Some(Decision::Approved);
         missing.extend(lacks(receiving, ReviewLevel::County).then_some(Missing::County));
         missing.extend(lacks(sending, ReviewLevel::Province).then_some(Missing::SendingProvince));
         missing.extend(lacks(receiving, ReviewLevel::Province).then_some(Missing::ReceivingProvince));
-        let terms = agreed(sending, receiving, on);
-        // Inside one province, the province has the last word.
-        let within = province(sending).is_some() && province(sending) == province(receiving);
-        let approved =
-            terms.as_ref().and_then(|terms| self.approval(on, terms)).map(|(_, approval)| approval.decision());
-        missing.extend((!within && approved != Some(Decision::Approved)).then_some(Missing::Ministry));
+        let approval = agreed(sending, receiving, on).and_then(|(_, terms)| self.approval(on, &terms));
+        let approved = approval.is_some_and(|(_, approval)| approval.decision() == Decision::Approved);
+        missing.extend((asks(ReviewLevel::Ministry) && !approved).then_some(Missing::Ministry));
         let begun = [sending, receiving].iter().all(|half| day(&half.half.from).is_some_and(|from| from <= on));
         missing.extend((!begun).then_some(Missing::Term));
         missing
@@ -321,7 +354,7 @@ impl<'a> Pair<'a> {
             resting: says(StatementKind::Suspended, StatementKind::Resumed),
             begun: here().any(begun) || self.approvals.iter().any(decided),
             reviewed: self.missing(on).is_empty(),
-            evaluated: here().count() == 2 && here().all(|half| half.finally(on)),
+            evaluated: here().all(|half| half.finally(on)),
             ..line
         }
     }
@@ -353,9 +386,7 @@ impl<'a> Pair<'a> {
         let on = if since <= at && until.is_none_or(|until| at < until) { at } else { since };
         let [sending, receiving] = self.sides(on);
         let [former_sending, former_receiving] = [(self.senders, Side::Sending), (self.receivers, Side::Receiving)]
-            .map(|(speakers, side)| {
-                speakers.iter().find(|half| half.key == self.key && half.half.side() == side).copied()
-            });
+            .map(|(speakers, side)| speakers.iter().find(|half| half.key == self.key && half.is_of(side)).copied());
         let one = former_sending.or(former_receiving)?.half;
         let terms = sending.zip(receiving).and_then(|(sending, receiving)| agreed(sending, receiving, on));
         let active = |(stage, ..): &&(Stage, Date, Option<Date>)| matches!(stage, Stage::Active | Stage::Evaluated);
@@ -368,7 +399,12 @@ impl<'a> Pair<'a> {
             since: day(*since),
             until: until.and_then(day),
         };
-        let approval = terms.as_ref().and_then(|terms| self.approval(on, terms));
+        let approval = terms.as_ref().and_then(|(_, digest)| self.approval(on, digest));
+        let mut evaluations = [(Side::Sending, sending), (Side::Receiving, receiving)]
+            .into_iter()
+            .flat_map(|(side, half)| half.map(|half| half.evaluations(side, at)).unwrap_or_default())
+            .collect::<Vec<_>>();
+        evaluations.sort_by(|one, other| one.on.cmp(&other.on));
         Some(Pairing {
             pairing: Some(self.key.to_owned()),
             programme: one.programme.clone(),
@@ -380,38 +416,37 @@ impl<'a> Pair<'a> {
                 .or(former_receiving)
                 .and_then(|half| half.half.division.clone())
                 .or_else(|| former_receiving.or(former_sending)?.half.receiving_division.clone()),
-            sending_division: sending.or(former_sending).and_then(|half| half.half.division.clone()),
+            sending_division: sending.or(former_sending).and_then(Half::sending_division),
             stage: Some(stage.into()),
             since: day(since),
             until: until.and_then(day),
             active_from: history.iter().find(active).and_then(|(_, since, _)| day(*since)),
             closed_on: history.iter().find(|(stage, ..)| *stage == Stage::Closed).and_then(|(_, since, _)| day(*since)),
             missing: missing.into_iter().map(Into::into).collect(),
-            terms_digest: terms,
+            terms_digest: terms.as_ref().map(|(_, digest)| digest.clone()),
             sending: sending.map(Half::cited),
             receiving: receiving.map(Half::cited),
             approval: approval
                 .map(|(said, _)| Cited { name: Some(said.name.to_string()), etag: Some(said.version.etag()) }),
             history: history.iter().map(interval).collect(),
+            terms: terms.map(|(terms, _)| terms.clone()),
+            evaluations,
+            progress: vec![],
         })
     }
 }
 
-/// Whether more than one half speaks for an agency on a day, or more than one home.
+/// Whether more open halves speak for an agency on a day than may.
 fn contested(speakers: &[&Half<'_>], on: Date) -> bool {
-    let here = || speakers.iter().filter(|half| half.is_here(on));
-    let homes: BTreeSet<&str> = here().map(|half| half.said.name.home()).collect();
-    homes.len() > 1 || here().filter(|half| !half.is_closed(on)).count() > 1
+    let open = || speakers.iter().filter(|half| half.is_here(on) && !half.is_closed(on));
+    let homes: BTreeSet<&str> = open().map(|half| half.said.name.home()).collect();
+    homes.len() > 1 || (open().count() > 1 && !open().all(|half| half.half.several()))
 }
 
-/// The digest of the terms that both have on a day, if they are the same.
-fn agreed(sending: &Half<'_>, receiving: &Half<'_>, on: Date) -> Option<String> {
-    sending.terms(on).filter(|terms| Some(terms) == receiving.terms(on).as_ref())
-}
-
-/// The province of a half's own agency.
-fn province<'a>(half: &Half<'a>) -> Option<&'a str> {
-    half.half.division.as_deref().and_then(|division| division.get(..2))
+/// The terms that both have on a day, with their digest, if they are the same.
+fn agreed<'a>(sending: &Half<'a>, receiving: &Half<'a>, on: Date) -> Option<(&'a Terms, String)> {
+    let (_, theirs) = receiving.terms(on)?;
+    sending.terms(on).filter(|(_, ours)| *ours == theirs)
 }
 
 #[cfg(test)]

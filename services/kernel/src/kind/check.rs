@@ -11,6 +11,7 @@ use crate::{
     clock::parse_day,
     error::{Reason, Violation},
     id::{Area, Name},
+    ledger::claim_key,
 };
 
 /// Collects what is wrong with one record, while bringing its fields into their one form.
@@ -172,7 +173,20 @@ impl Check {
         if key.chars().any(char::is_control) {
             return Some(None);
         }
-        let text = format!("{kind}/{key}");
+        self.look_up(format!("{kind}/{key}"))
+    }
+
+    /// The live record of a home with this natural key, told by the field and the parts that its kind claims, if it is here.
+    pub fn find_claimed(&mut self, home: &str, kind: &str, field: &str, parts: &[&str]) -> Option<Option<String>> {
+        self.look_up(format!("{CLAIM}{}", claim_key(home, kind, field, &parts.join("\u{1f}"))))
+    }
+
+    /// A live record of this node that shares a text in a field ([`super::Index::shares`]), the first by name if there are several.
+    pub fn find_sharing(&mut self, kind: &str, field: &str, text: &str) -> Option<Option<String>> {
+        self.look_up(format!("{SHARED}{kind}/{field}/{text}"))
+    }
+
+    fn look_up(&mut self, text: String) -> Option<Option<String>> {
         let found = self.known.as_ref().map(|known| known.get(&text).map(Name::to_string));
         if found.is_none() {
             self.lookups.insert(text);
@@ -195,6 +209,10 @@ impl Check {
         }
     }
 }
+
+/// What lookups by a claim and by a shared text begin with; no text that somebody may write does.
+pub(super) const CLAIM: char = '\u{1}';
+pub(super) const SHARED: char = '\u{2}';
 
 /// A record of this node by what is known of it outside: `agencies/91350100M000100Y43` by its natural key,
 /// `stations/640104012/兴庆区社工站` by its title at or below a division.

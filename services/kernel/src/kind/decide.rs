@@ -9,8 +9,8 @@ use qianshou_proto::{Resource as _, common::v1::EndReason};
 
 use super::{
     Index, Noun, Verbs,
-    check::{Check, Lookup},
-    read_etag,
+    check::{self, Check, Lookup},
+    read_etag, shared_text,
 };
 use crate::{
     error::{Error, Reason, Refusal, Result, Violation},
@@ -165,6 +165,14 @@ impl Verbs {
         let mut keys = BTreeMap::new();
         let mut names = BTreeMap::new();
         for text in lookups {
+            if let Some(claim) = text.strip_prefix(check::CLAIM) {
+                keys.insert(text.clone(), claim.to_owned());
+                continue;
+            }
+            if let Some(shared) = text.strip_prefix(check::SHARED) {
+                names.extend(self.sharing(shared).await?.map(|name| (text.clone(), name)));
+                continue;
+            }
             let Some(lookup) = Lookup::parse(text) else { continue };
             let Some(kind) = self.ledger.kinds().get(lookup.kind) else { continue };
             match (&lookup.place, kind.key) {
@@ -185,6 +193,15 @@ impl Verbs {
         let holders = self.ledger.claimed(&keys.values().cloned().collect::<Vec<_>>()).await?;
         names.extend(keys.into_iter().filter_map(|(text, key)| Some((text, holders.get(&key)?.clone()))));
         Ok(names)
+    }
+
+    /// The first live record of this node that shares a text, as `KIND/FIELD/TEXT`.
+    async fn sharing(&self, shared: &str) -> Result<Option<Name>> {
+        let parts: Vec<&str> = shared.splitn(3, '/').collect();
+        let [kind, field, text] = parts[..] else { return Ok(None) };
+        let found = self.ledger.newest_sharing(kind, field, &[shared_text(text)]).await?;
+        let own = found.into_iter().filter(|stored| stored.payload().is_some()).map(|stored| stored.name);
+        Ok(own.filter(|name| name.home() == self.ledger.node()).min())
     }
 
     /// The one record with this title at or below a place; `None` where there are several.

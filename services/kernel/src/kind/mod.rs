@@ -8,6 +8,7 @@ mod decide;
 mod field;
 mod found;
 mod list;
+mod page;
 mod put;
 mod rpc;
 mod verbs;
@@ -17,11 +18,13 @@ use std::{collections::BTreeMap, sync::LazyLock};
 pub use check::{Check, Days};
 pub use field::{FEN_MOST, Field, Parts, Several, columns};
 pub use list::{ListQuery, Listed};
+pub use page::{page_key, page_token};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 pub use put::Outcome;
 use qianshou_proto::Resource;
 pub use rpc::Batch;
+use sha2::{Digest, Sha256};
 pub use verbs::{Areas, Verbs, Written, request_of};
 
 use crate::{
@@ -100,6 +103,8 @@ pub struct Index {
     pub claims: Vec<Claim>,
     /// Records this one refers to.
     pub links: Vec<Link>,
+    /// Texts by which what is said together is found ([`crate::ledger::Ledger::sharing`]): the field, and the text in it.
+    pub shared: Vec<(&'static str, String)>,
     /// The text that decides whether it is found; computed from the above, as the next.
     pub(crate) found: Option<String>,
     /// The words that narrow where it is looked for, between spaces.
@@ -113,6 +118,12 @@ pub struct Claim {
     pub field: &'static str,
     /// The key.
     pub value: String,
+}
+
+/// A shared text as the database keeps it: a long one by its digest, for a key of an index has a limit.
+pub(crate) fn shared_text(text: &str) -> String {
+    const MOST: usize = 1_000;
+    if text.len() <= MOST { text.to_owned() } else { format!("#{}", hex::encode(Sha256::digest(text))) }
 }
 
 /// A reference to another record.
@@ -184,6 +195,13 @@ impl Index {
         self
     }
 
+    /// Adds a text that it shares with what is said together with it, if there is one.
+    #[must_use]
+    pub fn shares(mut self, field: &'static str, text: impl Into<Option<String>>) -> Self {
+        self.shared.extend(text.into().map(|text| (field, text)));
+        self
+    }
+
     /// PostgreSQL keeps no NUL in a text; a received record may hold one, and its index still has to stand.
     fn without_nul(mut self) -> Self {
         let clean = |text: &mut String| text.retain(|c| c != '\0');
@@ -195,6 +213,7 @@ impl Index {
         }
         self.claims.iter_mut().for_each(|c| clean(&mut c.value));
         self.links.iter_mut().for_each(|l| clean(&mut l.target));
+        self.shared.iter_mut().for_each(|(_, text)| clean(text));
         self
     }
 }

@@ -9,6 +9,7 @@ mod epoch;
 mod overlay;
 mod read;
 mod reindex;
+mod shared;
 mod writer;
 
 use std::{sync::Arc, time::Duration};
@@ -35,7 +36,7 @@ use crate::{
 /// The level of the tables this binary writes; a database at another level is read, not written. A migration that makes an
 /// older program's writes wrong begins by raising it (`UPDATE head SET contract = …`): that takes the head row, so no writer is
 /// between its check and its commit.
-pub const CONTRACT_LEVEL: i64 = 2;
+pub const CONTRACT_LEVEL: i64 = 3;
 
 /// The kernel's own tables.
 pub const MIGRATIONS: &[Migration] = &[
@@ -43,6 +44,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "kernel", version: 2, sql: include_str!("../migrations/2_declared.sql") },
     Migration { house: "kernel", version: 3, sql: include_str!("../migrations/3_trace.sql") },
     Migration { house: "kernel", version: 4, sql: include_str!("../migrations/4_words.sql") },
+    Migration { house: "kernel", version: 5, sql: include_str!("../migrations/5_shared.sql") },
 ];
 
 /// A record's version, given by its home; compared in this order.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use qianshou_proto::common::v1::EndReason;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -13,7 +14,7 @@ use crate::{
     db::{Statement, Tx, Value, as_i64},
     error::{Error, Result},
     id::Name,
-    kind::{Index, Kind},
+    kind::{Index, Kind, shared_text},
     telemetry::Trace,
 };
 
@@ -41,6 +42,8 @@ pub(super) struct Overlay<'a> {
     // What has to be written.
     entries: Vec<Vec<Value>>,
     dirty: BTreeMap<String, (Name, Kind, Option<Index>)>,
+    /// The texts that records share by what they said last; an end other than a deletion leaves them.
+    shared: BTreeMap<String, Vec<(&'static str, String)>>,
     /// What existed before the group, and where.
     existed: HashMap<String, u64>,
     freed: BTreeSet<String>,
@@ -71,6 +74,7 @@ impl<'a> Overlay<'a> {
             repeated: HashMap::new(),
             entries: vec![],
             dirty: BTreeMap::new(),
+            shared: BTreeMap::new(),
             existed: HashMap::new(),
             freed: BTreeSet::new(),
             taken: BTreeSet::new(),
@@ -287,6 +291,9 @@ impl<'a> Overlay<'a> {
                 sources.remove(&key);
             }
         }
+        if ended.is_none() || ended == Some(EndReason::Deleted as i64) {
+            self.shared.insert(key.clone(), index.shared.clone());
+        }
         let index = ended.is_none().then(|| index.clone());
         self.dirty.insert(key, (name.clone(), *kind, index));
     }
@@ -316,6 +323,12 @@ impl<'a> Overlay<'a> {
             links.extend(index.links.iter().map(|link| binds![&link.target, &key, link.field]));
             table.put(key, position, index);
         }
+        let unshared: Vec<String> = self.shared.keys().filter(|key| self.existed.contains_key(*key)).cloned().collect();
+        let shared = self.shared.iter().flat_map(|(key, shared)| {
+            let kind = kind_of(key);
+            shared.iter().map(move |(field, text)| binds![kind, *field, shared_text(text), key])
+        });
+        let shared: Vec<_> = shared.collect();
         let upsert = "ON CONFLICT (name) DO UPDATE SET position = excluded.position, epoch = excluded.epoch, \
                       revision = excluded.revision, ended = excluded.ended";
         let freed: Vec<String> = self.freed.into_iter().collect();
@@ -331,6 +344,12 @@ impl<'a> Overlay<'a> {
             Statement::insert("links (target, source, field)", once, links),
             Statement::new("DELETE FROM claims WHERE claim IN ({1})", binds![&freed]),
             Statement::insert("claims (claim, name)", newer, taken),
+            Statement::new("DELETE FROM shared WHERE name IN ({1})", binds![&unshared]),
+            Statement::insert(
+                "shared (kind, field, text, name)",
+                "ON CONFLICT (kind, field, text, name) DO NOTHING",
+                shared,
+            ),
         ]);
         statements.push(TableRows::forget_words(&replaced));
         statements.extend(tables.into_values().flat_map(TableRows::statements));
@@ -390,6 +409,11 @@ impl TableRows {
 fn keys_of<'n>(name: &'n Name, index: Option<&'n Index>) -> impl Iterator<Item = String> + 'n {
     let claims = index.into_iter().flat_map(|i| &i.claims);
     claims.map(|claim| claim_key(name.home(), name.kind(), claim.field, &claim.value))
+}
+
+/// The kind in a name that the ledger holds.
+fn kind_of(name: &str) -> &str {
+    name.split('/').nth(2).unwrap_or_default()
 }
 
 fn name_of(text: &str) -> Result<Name> {

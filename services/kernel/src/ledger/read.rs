@@ -187,6 +187,17 @@ impl Ledger {
         self.db.fetch(SQL, binds![positions]).await?.iter().map(stored).collect()
     }
 
+    /// The newest entries of records of a kind that share one of these texts in a field, in order.
+    pub(crate) async fn newest_sharing(&self, kind: &str, field: &str, texts: &[String]) -> Result<Vec<Stored>> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            entry!(),
+            " FROM records r JOIN entries e ON e.position = r.position WHERE r.name IN ( \
+             SELECT s.name FROM shared s WHERE s.kind = $1 AND s.field = $2 AND s.text IN ({3})) ORDER BY r.position"
+        );
+        self.db.fetch(SQL, binds![kind, field, texts]).await?.iter().map(stored).collect()
+    }
+
     /// Whose the unique keys are.
     pub async fn claimed(&self, keys: &[String]) -> Result<BTreeMap<String, Name>> {
         let rows = self.db.fetch("SELECT claim, name FROM claims WHERE claim IN ({1})", binds![keys]).await?;

@@ -11,7 +11,7 @@ use crate::{
     binds,
     db::{Db, Statement, Tx},
     error::{Error, Result},
-    kind::{Kind, Kinds},
+    kind::{Kind, Kinds, shared_text},
 };
 
 /// Records in one commit at most.
@@ -60,7 +60,7 @@ async fn batch(tx: &mut Tx, stale: &[&Kind], cursor: &str) -> Result<Option<u64>
     let rows = tx.fetch(NEXT, binds![from, BATCH, &collections[..]]).await?;
 
     let mut tables: BTreeMap<&str, TableRows> = BTreeMap::new();
-    let mut positions = vec![];
+    let (mut positions, mut names, mut shared) = (vec![], vec![], vec![]);
     for row in &rows {
         let (name, position, collection) = (row.text(0)?, row.count(1)?, row.text(2)?);
         let kind = stale.iter().find(|kind| kind.collection == collection);
@@ -68,6 +68,10 @@ async fn batch(tx: &mut Tx, stale: &[&Kind], cursor: &str) -> Result<Option<u64>
         let index = kind.whole_index(&row.bytes(3)?, None);
         let index = index.map_err(|_| Error::broken(format!("{name} cannot be read")))?;
         positions.push(position);
+        names.push(name.clone());
+        shared.extend(
+            index.shared.iter().map(|(field, text)| binds![collection.as_str(), *field, shared_text(text), &name]),
+        );
         tables.entry(kind.table).or_insert_with(|| TableRows::of(kind)).put(name, position, index);
     }
     let Some(last) = positions.last().copied() else {
@@ -82,6 +86,9 @@ async fn batch(tx: &mut Tx, stale: &[&Kind], cursor: &str) -> Result<Option<u64>
     };
     let mut statements = vec![TableRows::forget_words(&positions)];
     statements.extend(tables.into_values().flat_map(TableRows::statements));
+    let once = "ON CONFLICT (kind, field, text, name) DO NOTHING";
+    statements.push(Statement::new("DELETE FROM shared WHERE name IN ({1})", binds![&names]));
+    statements.push(Statement::insert("shared (kind, field, text, name)", once, shared));
     let moved = "ON CONFLICT (name) DO UPDATE SET position = excluded.position";
     statements.push(Statement::insert("cursors (name, position)", moved, vec![binds![cursor, last]]));
     tx.run_all(statements).await?;

@@ -8,11 +8,12 @@ use qianshou_proto::{
     pairing::v1::{
         Allocation, Approval, Arrival, BatchPutAllocationsRequest, BatchPutApprovalsRequest, BatchPutArrivalsRequest,
         BatchPutCommitmentsRequest, BatchPutDispatchesRequest, BatchPutOutcomesRequest, BatchPutPaymentsRequest,
-        BatchPutProjectsRequest, BatchPutReceiptsRequest, Commitment, Dispatch, Outcome, Payment, Project, Receipt,
+        BatchPutProgrammesRequest, BatchPutProjectsRequest, BatchPutReceiptsRequest, Commitment, Dispatch, Outcome,
+        Payment, Programme, Project, Receipt,
     },
     registry::v1::{
-        Agency, BatchPutAgenciesRequest, BatchPutCertificatesRequest, BatchPutStationsRequest, BatchPutWorkersRequest,
-        Certificate, Station, Worker,
+        Agency, BatchPutAgenciesRequest, BatchPutCertificatesRequest, BatchPutStationsRequest, BatchPutTagsRequest,
+        BatchPutWorkersRequest, Certificate, Station, Tag, Worker,
     },
 };
 
@@ -55,6 +56,7 @@ pub(super) async fn fill(node: &DemoNode, sample: Sample, bar: &ProgressBar) -> 
 /// Fills a node with its halves, once its agencies are there.
 pub(super) async fn pair(node: &DemoNode, halves: Halves, bar: &ProgressBar) -> Result<()> {
     bar.inc_length(halves.len() as u64);
+    put_tags(node, halves.tags, bar).await?;
     put_commitments(node, halves.commitments, bar).await?;
     put_approvals(node, halves.approvals, bar).await?;
     put_outcomes(node, halves.outcomes, bar).await?;
@@ -65,6 +67,11 @@ pub(super) async fn pair(node: &DemoNode, halves: Halves, bar: &ProgressBar) -> 
     put_payments(node, halves.payments, bar).await?;
     put_receipts(node, halves.receipts, bar).await?;
     Ok(())
+}
+
+/// Announces the nation's programmes.
+pub(super) async fn announce(nation: &DemoNode, programmes: Vec<Programme>, bar: &ProgressBar) -> Result<()> {
+    put_programmes(nation, programmes, bar).await.map(drop)
 }
 
 macro_rules! put {
@@ -90,6 +97,8 @@ put!(put_agencies, registry, batch_put_agencies, Agency, BatchPutAgenciesRequest
 put!(put_stations, registry, batch_put_stations, Station, BatchPutStationsRequest, stations);
 put!(put_workers, registry, batch_put_workers, Worker, BatchPutWorkersRequest, workers);
 put!(put_certificates, registry, batch_put_certificates, Certificate, BatchPutCertificatesRequest, certificates);
+put!(put_tags, registry, batch_put_tags, Tag, BatchPutTagsRequest, tags);
+put!(put_programmes, pairing, batch_put_programmes, Programme, BatchPutProgrammesRequest, programmes);
 put!(put_commitments, pairing, batch_put_commitments, Commitment, BatchPutCommitmentsRequest, commitments);
 put!(put_approvals, pairing, batch_put_approvals, Approval, BatchPutApprovalsRequest, approvals);
 put!(put_outcomes, pairing, batch_put_outcomes, Outcome, BatchPutOutcomesRequest, outcomes);

@@ -62,15 +62,22 @@ pub async fn run(options: Options) -> Result<ExitCode> {
     let [ours, theirs, approvals] = sample::pairing::halves(&of_fujian, &of_ningxia);
     fill::fill(fujian, of_fujian, &bar).await?;
     fill::fill(ningxia, of_ningxia, &bar).await?;
-    for (node, halves) in [(fujian, ours), (ningxia, theirs), (nation, approvals)] {
-        fill::pair(node, halves, &bar).await?;
-    }
+    let programmes = sample::pairing::programmes();
+    let announced = programmes.len();
+    fill::announce(nation, programmes, &bar).await?;
     bar.finish_and_clear();
 
     say(&options, "交换名片、签署协议 | cards, agreements signed by both sides …");
     nodes::introduce_all(&nodes).await?;
     let exchange_started = Instant::now();
     nodes::agree_all(&nodes).await?;
+    say(&options, "按国家的计划结对 | pairing by the rules of the nation's programmes …");
+    let bar = progress(&options);
+    for (node, halves) in [(fujian, ours), (ningxia, theirs), (nation, approvals)] {
+        node.await_programmes(announced).await?;
+        fill::pair(node, halves, &bar).await?;
+    }
+    bar.finish_and_clear();
     say(&options, "交换数据 | exchanging …");
     let bar = progress(&options);
     let streams = settle(&nodes, &bar).await?;
@@ -81,6 +88,14 @@ pub async fn run(options: Options) -> Result<ExitCode> {
     let mut checks = check(&table, &streams);
     for province in [fujian, ningxia] {
         checks.extend(check_at(province).await?);
+    }
+    for node in &nodes {
+        let found = node.findings().await?;
+        let shown = found.first().map(|f| format!("{}: {}", f.record(), f.message_en()));
+        checks.push(json!({
+            "name": format!("findings at {}", node.code), "ok": found.is_empty(),
+            "note": format!("expected 0, found {}{}", found.len(), shown.map_or_else(String::new, |shown| format!(": {shown}"))),
+        }));
     }
     let ok = checks.iter().all(|c| c["ok"] == true);
     let entries: u64 = streams.iter().map(|(_, stream)| stream.entries()).sum();

@@ -15,7 +15,7 @@ use qianshou_kernel::{
 };
 use qianshou_proto::{
     exchange::v1::{self as api, exchange_admin_service_client::ExchangeAdminServiceClient},
-    pairing::v1::pairing_service_client::PairingServiceClient,
+    pairing::v1::{Finding, ListFindingsRequest, ListProgrammesRequest, pairing_service_client::PairingServiceClient},
     registry::v1::registry_service_client::RegistryServiceClient,
     reporting::v1::{Cell, ReadTableRequest, reporting_service_client::ReportingServiceClient},
 };
@@ -119,6 +119,33 @@ impl DemoNode {
         Ok(client.read_table(request).await.map_err(told)?.into_inner().cells)
     }
 
+    /// Waits until the programmes of the nation have arrived, whose rules hold for what is saved from now on.
+    pub(super) async fn await_programmes(&self, count: usize) -> Result<()> {
+        for _ in 0..600 {
+            let asked = ListProgrammesRequest::default();
+            if self.pairing().list_programmes(asked).await.map_err(told)?.into_inner().programmes.len() >= count {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(Error::broken("the nation's programmes did not arrive"))
+    }
+
+    /// What is wrong with the halves that are here.
+    pub(super) async fn findings(&self) -> Result<Vec<Finding>> {
+        let mut findings = vec![];
+        let mut page_token = None;
+        loop {
+            let asked = ListFindingsRequest { page_token, ..ListFindingsRequest::default() };
+            let page = self.pairing().list_findings(asked).await.map_err(told)?.into_inner();
+            findings.extend(page.findings);
+            page_token = page.next_page_token;
+            if page_token.is_none() {
+                return Ok(findings);
+            }
+        }
+    }
+
     async fn agreements(&self) -> Result<Vec<api::Agreement>> {
         Ok(self.admin().list_agreements(api::ListAgreementsRequest {}).await.map_err(told)?.into_inner().agreements)
     }
@@ -160,6 +187,7 @@ const TO_NATION: &[&str] = &[
     "stations=*",
     "workers=division,employer,sector,post_category,station,assignment,languages,since,until,@person",
     "certificates=worker,level,issued_on,registered_until,revoked_on,division",
+    "tags=*",
     "commitments=*",
     "outcomes=*",
     DISPATCHES,
@@ -171,6 +199,7 @@ const TO_NATION: &[&str] = &[
 ];
 const TO_PARTNER: &[&str] = &[
     "agencies=display_name,uscc,type,division,founded_on,closed_on",
+    "tags=*",
     "commitments=*",
     "outcomes=*",
     DISPATCHES,
@@ -181,7 +210,7 @@ const TO_PARTNER: &[&str] = &[
 ];
 const DISPATCHES: &str =
     "dispatches=programme,year,host_division,from,until,number,returned_on,division,participations,@person";
-const FROM_NATION: &[&str] = &["approvals=*"];
+const FROM_NATION: &[&str] = &["programmes=*", "approvals=*"];
 
 /// Drafts at the provider, signs at both, and waits until all are in force.
 pub(super) async fn agree_all(nodes: &[DemoNode; 3]) -> Result<()> {

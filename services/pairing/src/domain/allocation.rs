@@ -6,7 +6,7 @@ use qianshou_kernel::{
 };
 use qianshou_proto::pairing::v1::{Allocation, FundSource};
 
-use super::{SOURCES, or_none};
+use super::{SOURCES, fund_key, or_none, source_text};
 
 type F = Field<Allocation>;
 static FIELDS: [F; 10] = [
@@ -45,6 +45,7 @@ impl Noun for Allocations {
     const TABLE: &'static str = "pairing_allocations";
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
+    const INDEX_LEVEL: i64 = 2;
 
     fn check(allocation: &mut Allocation, check: &mut Check) {
         let of_year =
@@ -57,11 +58,12 @@ impl Noun for Allocations {
     }
 
     fn index(allocation: &Allocation, _blind: Option<&str>) -> Index {
-        let source = allocation.source().as_str_name().trim_start_matches("FUND_SOURCE_");
+        let source = source_text(allocation.source());
         let Allocation { programme, year, purpose, division, .. } = allocation;
-        Index::new(division, source, purpose).claim(
-            "division",
-            &[programme.as_deref(), year.as_deref(), Some(source), or_none(purpose), division.as_deref()],
-        )
+        let key = [programme.as_deref(), year.as_deref(), Some(source), or_none(purpose), division.as_deref()];
+        Index::new(division, source, purpose)
+            .claim("division", &key)
+            .shares("programme", programme.clone())
+            .shares("fund", fund_key(programme.as_deref(), Some(source)))
     }
 }

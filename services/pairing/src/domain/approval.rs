@@ -65,6 +65,7 @@ impl Noun for Approvals {
     const HOME: Option<&'static str> = Some("00");
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
+    const INDEX_LEVEL: i64 = 2;
 
     fn check(approval: &mut Approval, _check: &mut Check) {
         let Approval { programme, batch, sending_uscc, receiving_uscc, .. } = &*approval;
@@ -77,5 +78,6 @@ impl Noun for Approvals {
         let state = approval.decision().as_str_name().trim_start_matches("DECISION_");
         Index::new(&approval.division, state, &approval.pairing)
             .claim("terms_digest", &[approval.pairing.as_deref(), approval.terms_digest.as_deref()])
+            .shares("pairing", approval.pairing.clone())
     }
 }

@@ -6,6 +6,8 @@ use qianshou_kernel::{
 };
 use qianshou_proto::pairing::v1::Arrival;
 
+use super::number_key;
+
 type F = Field<Arrival>;
 static FIELDS: [F; 8] = [
     super::programme::<Arrival>(|arrival| &mut arrival.programme, "三区计划").required().key(),
@@ -36,6 +38,7 @@ impl Noun for Arrivals {
     const TABLE: &'static str = "pairing_arrivals";
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
+    const INDEX_LEVEL: i64 = 2;
 
     fn check(arrival: &mut Arrival, check: &mut Check) {
         check.in_order(("until", &arrival.until), ("from", &arrival.from));
@@ -46,5 +49,6 @@ impl Noun for Arrivals {
         let Arrival { programme, year, number, from, .. } = arrival;
         Index::new(&arrival.division, state, number)
             .claim("number", &[programme.as_deref(), year.as_deref(), number.as_deref(), from.as_deref()])
+            .shares("number", number_key(programme.as_deref(), year.as_deref(), number.as_deref()))
     }
 }

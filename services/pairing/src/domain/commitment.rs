@@ -6,7 +6,7 @@ use qianshou_kernel::{
     error::Reason,
     id::Area,
     identifier::uscc_form,
-    joint::pairing::{cohort_key, pairing_key, terms_digest},
+    joint::pairing::{cohort_key, pairing_key, speaker_key, terms_digest},
     kind::{Check, Days, Field, Index, Noun, Parts, Referred, columns},
     sheet::{Choice, Column, Sheet},
 };
@@ -19,12 +19,17 @@ use qianshou_proto::{
 };
 use time::Date;
 
-use super::{DECISIONS, own_agency, programme::Programmes, referred_to};
+use super::{
+    DECISIONS, own_agency,
+    programme::{LEVELS, Programmes, TITLE},
+    received_key, referred_to,
+};
 
-static SIDES: [Choice; 2] =
-    [Choice::new("SENDING", "援派", &["援派方", "派出"]), Choice::new("RECEIVING", "受援", &["受援方", "接收"])];
-static LEVELS: [Choice; 2] =
-    [Choice::new("COUNTY", "县级", &["县", "县（区）"]), Choice::new("PROVINCE", "省级", &["省", "省（区）"])];
+static SIDES: [Choice; 3] = [
+    Choice::new("SENDING", "援派", &["援派方", "派出"]),
+    Choice::new("RECEIVING", "受援", &["受援方", "接收"]),
+    Choice::new("BOTH", "双方", &["两方", "省内双方"]),
+];
 static KINDS: [Choice; 4] = [
     Choice::new("SUSPENDED", "中止", &["暂停"]),
     Choice::new("RESUMED", "恢复", &[]),
@@ -35,14 +40,15 @@ static WHENS: [Choice; 2] =
     [Choice::new("MIDTERM", "中期", &["中期评估"]), Choice::new("FINAL", "终期", &["终期评估", "期末"])];
 
 type T = Field<Terms>;
-static TERM: [T; 5] = [
+static TERM: [T; 6] = [
     T::day("since", "生效日期", |terms| &mut terms.since, Days::Any).required(),
     T::count("agencies_built", "建成机构", |terms| &mut terms.agencies_built, 0..=1_000),
     T::count("people_trained", "培养人数", |terms| &mut terms.people_trained, 0..=100_000),
     T::count("projects", "完成项目", |terms| &mut terms.projects, 0..=1_000),
     T::text("digest", "校验", |terms| &mut terms.digest),
+    T::last_day("until", "结束日期", |terms| &mut terms.until),
 ];
-static TERM_COLUMNS: [Column; 5] = columns(&TERM);
+static TERM_COLUMNS: [Column; 6] = columns(&TERM);
 static TERMS: Parts<Commitment, Terms> = Parts { at: |commitment| &mut commitment.terms, fields: &TERM };
 
 type V = Field<Review>;
@@ -78,7 +84,7 @@ static EVALUATIONS: Parts<Commitment, Evaluation> =
     Parts { at: |commitment| &mut commitment.evaluations, fields: &EVALUATION };
 
 type F = Field<Commitment>;
-static FIELDS: [F; 15] = [
+static FIELDS: [F; 16] = [
     super::programme::<Commitment>(|commitment| &mut commitment.programme, "牵手计划").required().key(),
     super::batch::<Commitment>(|commitment| &mut commitment.batch),
     F::code("sending_uscc", "援派机构统一社会信用代码", |commitment| &mut commitment.sending_uscc, uscc_form)
@@ -111,10 +117,17 @@ static FIELDS: [F; 15] = [
         .example("省级｜同意｜自治区民政厅｜2022-04-10"),
     F::parts("statements", "过程记录", &STATEMENTS, &STATEMENT_COLUMNS),
     F::parts("evaluations", "评估记录", &EVALUATIONS, &EVALUATION_COLUMNS).or(&["评估"]),
-    F::day("closed_on", "结对终止日期", |commitment| &mut commitment.closed_on, Days::Any).or(&["结项日期"]),
+    F::day("closed_on", "结对终止日期", |commitment| &mut commitment.closed_on, Days::Past).or(&["结项日期"]),
     F::text("close_reason", "终止原因", |commitment| &mut commitment.close_reason),
+    F::choices::<ReviewLevel>("review_levels", "审核层级", |commitment| &mut commitment.review_levels, &LEVELS),
 ];
 static SHEET: Sheet = Sheet::new("机构结对", &columns(&FIELDS)).called("pairings");
+
+/// The text that it shares with the outcomes of its receiving agency.
+pub fn received(commitment: &Commitment) -> Option<String> {
+    let Commitment { programme, batch, receiving_uscc, .. } = commitment;
+    received_key(programme.as_deref(), batch.as_deref(), receiving_uscc.as_deref())
+}
 
 /// The noun.
 pub struct Commitments;
@@ -126,6 +139,7 @@ impl Noun for Commitments {
     const TABLE: &'static str = "pairing_commitments";
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
+    const INDEX_LEVEL: i64 = 2;
 
     fn check(commitment: &mut Commitment, check: &mut Check) {
         if commitment.sending_uscc.is_some() && commitment.sending_uscc == commitment.receiving_uscc {
@@ -134,8 +148,9 @@ impl Noun for Commitments {
         take_side(commitment, check);
         // The rules of the programme hold if it is here: that of this node's own area before the nation's.
         if let Some(title) = commitment.programme.as_deref() {
-            let areas = [check.home.clone(), Area::NATION.to_owned()];
-            let [own, nations] = areas.map(|area| check.find(Programmes::COLLECTION, &format!("{area}/{title}")));
+            let homes = [check.home.clone(), Area::NATION.to_owned()];
+            let [own, nations] =
+                homes.map(|home| check.find_claimed(&home, Programmes::COLLECTION, TITLE, &[title, &home]));
             if let (Some(own), Some(nations)) = (own, nations) {
                 commitment.rules = own.or(nations);
             }
@@ -148,6 +163,12 @@ impl Noun for Commitments {
         if commitment.terms.is_empty() {
             commitment.terms.push(Terms { since: from.clone(), ..Terms::default() });
         }
+        // An amendment that does not speak of the last day leaves it as it was.
+        let mut until = None;
+        for terms in &mut commitment.terms {
+            until = terms.until.clone().or(until);
+            terms.until = until.clone();
+        }
         let digests: Vec<Option<String>> =
             commitment.terms.iter().map(|terms| terms_digest(commitment, terms)).collect();
         commitment.terms.iter_mut().zip(digests).for_each(|(terms, digest)| terms.digest = digest);
@@ -157,36 +178,62 @@ impl Noun for Commitments {
         check.in_order(("closed_on", closed_on), ("proposed_on", proposed_on));
         super::in_their_order(check, ("terms", "since"), terms.iter().map(|terms| &terms.since));
         super::in_their_order(check, ("statements", "on"), statements.iter().map(|statement| &statement.on));
+        for (i, terms) in terms.iter().enumerate() {
+            check.in_order((&format!("terms[{i}].until"), &terms.until), ("from", from));
+        }
+        for (i, review) in commitment.reviews.iter().enumerate() {
+            if review.level() == ReviewLevel::Ministry {
+                check.refuse(&format!("reviews[{i}].level"), Reason::NotInList, "COUNTY, PROVINCE");
+            }
+        }
     }
 
     fn index(commitment: &Commitment, _blind: Option<&str>) -> Index {
         let Commitment { programme, batch, sending_uscc, receiving_uscc, closed_on, .. } = commitment;
         let state = if closed_on.is_some() { "CLOSED" } else { "OPEN" };
-        let (field, own) = match commitment.side() {
-            Side::Receiving => ("receiving_uscc", receiving_uscc),
-            _ => ("sending_uscc", sending_uscc),
-        };
         let (programme, batch) = (programme.as_deref(), batch.as_deref());
-        // Both halves may be at one node.
-        let key = [programme, batch, sending_uscc.as_deref(), receiving_uscc.as_deref(), Some(field)];
-        let index = Index::new(&commitment.division, state, &commitment.pairing)
-            .claim("receiving_uscc", &key)
+        let mut index = Index::new(&commitment.division, state, &commitment.pairing)
             .link("agency", &commitment.agency)
-            .link("rules", &commitment.rules);
-        // One half a batch that is not closed: the other side of "one to one" is the counterpart's own claim.
-        if closed_on.is_none() { index.claim("batch", &[programme, batch, own.as_deref()]) } else { index }
+            .link("sending_agency", &commitment.sending_agency)
+            .link("rules", &commitment.rules)
+            .shares("pairing", commitment.pairing.clone())
+            .shares("received", received(commitment));
+        let sides =
+            [(Side::Sending, "sending_uscc", sending_uscc), (Side::Receiving, "receiving_uscc", receiving_uscc)];
+        for (_, field, own) in sides.into_iter().filter(|(side, ..)| [*side, Side::Both].contains(&commitment.side())) {
+            // Both halves may be at one node.
+            let key = [programme, batch, sending_uscc.as_deref(), receiving_uscc.as_deref(), Some(field)];
+            index =
+                index.claim("receiving_uscc", &key).shares("speaker", speaker_key(programme, batch, own.as_deref()));
+            // One half a batch that is not closed: the other side of "one to one" is the counterpart's own claim.
+            if closed_on.is_none() && !commitment.several() {
+                index = index.claim("batch", &[programme, batch, own.as_deref()]);
+            }
+        }
+        index
     }
 
     /// A half belongs to the place of its agency, which does not work for profit.
     fn settle(commitment: &mut Commitment, referred: &Referred<'_>, check: &mut Check) {
-        let rules: Programme = referred_to(&commitment.rules, referred).unwrap_or_default();
-        keep_to(&rules, commitment, check);
-        let Some(agency) = referred_to::<Agency>(&commitment.agency, referred) else { return };
-        if rules.non_profit.unwrap_or(true) && agency.r#type() == AgencyType::Enterprise {
-            let field = if commitment.side() == Side::Receiving { "receiving_uscc" } else { "sending_uscc" };
-            check.refuse(field, Reason::NotInList, "agencies that do not work for profit | 非营利机构");
+        let rules: Option<Programme> = referred_to(&commitment.rules, referred);
+        if let Some(rules) = &rules {
+            keep_to(rules, commitment, check);
+            commitment.review_levels.clone_from(&rules.review_levels);
         }
-        commitment.division = agency.division;
+        let rules = rules.unwrap_or_default();
+        commitment.several = (rules.one_a_batch == Some(false)).then_some(true);
+        let mut admit = |field, agency: &Option<String>| {
+            let agency: Option<Agency> = referred_to(agency, referred);
+            let for_profit = agency.is_some_and(|agency| agency.r#type() == AgencyType::Enterprise);
+            if for_profit && rules.non_profit.unwrap_or(true) {
+                check.refuse(field, Reason::NotInList, "agencies that do not work for profit | 非营利机构");
+            }
+        };
+        admit(if commitment.side() == Side::Sending { "sending_uscc" } else { "receiving_uscc" }, &commitment.agency);
+        admit("sending_uscc", &commitment.sending_agency);
+        let seat = |agency: &Option<String>| super::seat(agency, referred);
+        commitment.division = seat(&commitment.agency).or(commitment.division.take());
+        commitment.sending_division = seat(&commitment.sending_agency);
     }
 }
 
@@ -210,6 +257,13 @@ fn keep_to(rules: &Programme, commitment: &Commitment, check: &mut Check) {
     if !batches.is_empty() && batches.iter().all(|batch| batch.title != commitment.batch) {
         check.refuse("batch", Reason::NotInList, "the programme's batches | 该计划的批次");
     }
+    if let Some(from) = &commitment.from {
+        let (since, until) = (rules.since.as_ref(), rules.until.as_ref());
+        if since.is_some_and(|since| from < since) || until.is_some_and(|until| until <= from) {
+            let open = |day: Option<&String>| day.map_or("…".to_owned(), String::clone);
+            check.refuse("from", Reason::OutOfOrder, format!("{} – {}", open(since), open(until)));
+        }
+    }
     let day = |text: &Option<String>| text.as_deref().and_then(parse_day);
     if let (Some(from), Some(until)) = (day(&commitment.from), day(&commitment.until).and_then(Date::next_day)) {
         let months =
@@ -226,7 +280,7 @@ fn keep_to(rules: &Programme, commitment: &Commitment, check: &mut Check) {
     }
 }
 
-/// Finds out which half it is: that of the agency which is this node's.
+/// Finds out which half it is: that of the agency which is this node's, or both.
 fn take_side(commitment: &mut Commitment, check: &mut Check) {
     let sending = own_agency(check, &commitment.sending_uscc);
     let receiving = own_agency(check, &commitment.receiving_uscc);
@@ -236,14 +290,22 @@ fn take_side(commitment: &mut Commitment, check: &mut Check) {
         return;
     }
     let side = match (commitment.side(), &sending, &receiving) {
-        (Side::Unspecified, Some(_), Some(_)) => return check.refuse("side", Reason::Required, ""),
-        (Side::Unspecified | Side::Sending, Some(_), _) => Side::Sending,
-        (Side::Unspecified | Side::Receiving, _, Some(_)) => Side::Receiving,
-        (Side::Receiving, _, None) => {
-            return check.refuse("receiving_uscc", Reason::ReferenceNotFound, super::AGENCIES);
-        }
-        (_, None, _) => return check.refuse("sending_uscc", Reason::ReferenceNotFound, super::AGENCIES),
+        (Side::Unspecified, Some(_), Some(_)) => Side::Both,
+        (Side::Unspecified, Some(_), None) => Side::Sending,
+        (Side::Unspecified, None, Some(_)) => Side::Receiving,
+        (Side::Unspecified, None, None) => Side::Sending,
+        (given, ..) => given,
     };
+    if sending.is_none() && side != Side::Receiving {
+        return check.refuse("sending_uscc", Reason::ReferenceNotFound, super::AGENCIES);
+    }
+    if receiving.is_none() && side != Side::Sending {
+        return check.refuse("receiving_uscc", Reason::ReferenceNotFound, super::AGENCIES);
+    }
     commitment.side = Some(side.into());
-    commitment.agency = if side == Side::Sending { sending } else { receiving };
+    (commitment.agency, commitment.sending_agency) = match side {
+        Side::Sending => (sending, None),
+        Side::Both => (receiving, sending),
+        _ => (receiving, None),
+    };
 }

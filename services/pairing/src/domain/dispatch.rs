@@ -8,6 +8,8 @@ use qianshou_kernel::{
 };
 use qianshou_proto::pairing::v1::{Dispatch, Extension};
 
+use super::{number_key, unnumbered_key};
+
 type E = Field<Extension>;
 static EXTENSION: [E; 2] = [
     E::day("on", "决定日期", |extension| &mut extension.on, Days::Any).required(),
@@ -65,6 +67,7 @@ impl Noun for Dispatches {
     const TABLE: &'static str = "pairing_dispatches";
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
+    const INDEX_LEVEL: i64 = 2;
     const PERSON: Option<u32> = Some(7);
 
     fn check(dispatch: &mut Dispatch, check: &mut Check) {
@@ -94,6 +97,11 @@ impl Noun for Dispatches {
             .claim("id_number", &[programme, year, blind, host_division.as_deref(), from.as_deref()])
             .claim("number", &[programme, year, number.as_deref()])
             .link("replaces", &dispatch.replaces)
+            .shares("number", number_key(programme, year, number.as_deref()))
+            .shares(
+                "unnumbered",
+                if number.is_none() { unnumbered_key(programme, year, host_division.as_deref()) } else { None },
+            )
     }
 
     fn take_secret(dispatch: &mut Dispatch) -> Option<String> {

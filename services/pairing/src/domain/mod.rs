@@ -26,11 +26,11 @@ pub use self::{
 use prost::Message;
 use qianshou_kernel::{
     error::Reason,
-    identifier,
+    identifier, joint,
     kind::{Check, Field, Kind, Referred},
     sheet::Choice,
 };
-use qianshou_proto::registry::v1::Agency;
+use qianshou_proto::{pairing::v1::FundSource, registry::v1::Agency};
 use time::Date;
 
 /// Every kind of this house; one that refers to others stands behind them.
@@ -106,6 +106,31 @@ fn own_agency(check: &mut Check, uscc: &Option<String>) -> Option<Option<String>
     }
 }
 
+/// A source as indexes and shared texts have it.
+pub(crate) fn source_text(source: FundSource) -> &'static str {
+    source.as_str_name().trim_start_matches("FUND_SOURCE_")
+}
+
+/// The text that a payment and what was set aside for it share.
+pub(crate) fn fund_key(programme: Option<&str>, source: Option<&str>) -> Option<String> {
+    joint::key(&[programme, source])
+}
+
+/// The text that both halves of a dispatch share.
+pub(crate) fn number_key(programme: Option<&str>, year: Option<&str>, number: Option<&str>) -> Option<String> {
+    joint::key(&[programme, year, number])
+}
+
+/// The text of dispatches that have no number, so that any arrival there may be theirs.
+pub(crate) fn unnumbered_key(programme: Option<&str>, year: Option<&str>, host: Option<&str>) -> Option<String> {
+    joint::key(&[programme, year, host])
+}
+
+/// The text that what is told of the pairings of a receiving agency in a batch shares.
+pub(crate) fn received_key(programme: Option<&str>, batch: Option<&str>, receiving: Option<&str>) -> Option<String> {
+    joint::key(&[programme, batch, receiving])
+}
+
 /// A part of a natural key that need not be there.
 fn or_none(part: &Option<String>) -> Option<&str> {
     Some(part.as_deref().unwrap_or_default())
@@ -124,7 +149,11 @@ fn in_their_order<'a>(check: &mut Check, (parts, day): (&str, &str), days: impl 
 }
 
 /// Refuses a part of a record whose code another part has.
-fn each_once<'a>(check: &mut Check, (parts, code): (&str, &str), codes: impl Iterator<Item = &'a Option<String>>) {
+fn each_once<'a, T: Ord + 'a>(
+    check: &mut Check,
+    (parts, code): (&str, &str),
+    codes: impl Iterator<Item = &'a Option<T>>,
+) {
     let mut seen = BTreeMap::new();
     for (i, text) in codes.enumerate() {
         if let Some(before) = text.as_ref().and_then(|text| seen.insert(text, i)) {

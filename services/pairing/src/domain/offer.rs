@@ -50,6 +50,7 @@ impl Noun for Offers {
     const TABLE: &'static str = "pairing_offers";
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
+    const INDEX_LEVEL: i64 = 2;
 
     fn check(offer: &mut Offer, check: &mut Check) {
         check.in_order(("until", &offer.until), ("from", &offer.from));
@@ -60,6 +61,7 @@ impl Noun for Offers {
         let Offer { party, title, division, from, .. } = offer;
         Index::new(division, state, title)
             .claim("title", &[party.as_deref(), title.as_deref(), division.as_deref(), from.as_deref()])
+            .shares("kind", offer.kind.clone())
     }
 }
 

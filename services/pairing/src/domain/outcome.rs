@@ -6,7 +6,9 @@ use qianshou_kernel::{
     kind::{Check, Days, Field, Index, Noun, Referred, columns},
     sheet::{Choice, Sheet},
 };
-use qianshou_proto::pairing::v1::{Outcome, OutcomeMeasure};
+use qianshou_proto::pairing::v1::{Commitment, Outcome, OutcomeMeasure};
+
+use super::{Commitments, received_key};
 
 static MEASURES: [Choice; 3] = [
     Choice::new("PEOPLE_TRAINED", "培养人数", &["培养人才", "培养社工", "培训人数"]),
@@ -44,6 +46,11 @@ static FIELDS: [F; 7] = [
 ];
 static SHEET: Sheet = Sheet::new("结对成效", &columns(&FIELDS));
 
+pub(super) fn received(outcome: &Outcome) -> Option<String> {
+    let Outcome { programme, batch, receiving_uscc, .. } = outcome;
+    received_key(programme.as_deref(), batch.as_deref(), receiving_uscc.as_deref())
+}
+
 /// The noun.
 pub struct Outcomes;
 
@@ -54,10 +61,16 @@ impl Noun for Outcomes {
     const TABLE: &'static str = "pairing_outcomes";
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
+    const INDEX_LEVEL: i64 = 2;
 
     fn check(outcome: &mut Outcome, check: &mut Check) {
         if let Some(agency) = super::own_agency(check, &outcome.receiving_uscc) {
             outcome.agency = agency;
+        }
+        if let Some(half) =
+            received(outcome).and_then(|text| check.find_sharing(Commitments::COLLECTION, "received", &text))
+        {
+            outcome.commitment = half;
         }
         let Outcome { programme, batch, receiving_uscc, reported_on, .. } = &*outcome;
         let measure = outcome.measure().as_str_name();
@@ -76,12 +89,16 @@ impl Noun for Outcomes {
         Index::new(&outcome.division, state, &None)
             .claim("receiving_uscc", &[outcome.outcome.as_deref()])
             .link("agency", &outcome.agency)
+            .link("commitment", &outcome.commitment)
+            .shares("received", received(outcome))
     }
 
     /// An outcome counts where the receiving agency is.
     fn settle(outcome: &mut Outcome, referred: &Referred<'_>, check: &mut Check) {
         let seat = super::seat(&outcome.agency, referred);
-        outcome.receiving_division = outcome.receiving_division.take().or_else(|| seat.clone());
+        let half: Option<Commitment> = super::referred_to(&outcome.commitment, referred);
+        let agreed = half.and_then(|half| half.receiving_division);
+        outcome.receiving_division = outcome.receiving_division.take().or_else(|| seat.clone()).or(agreed);
         check.required("receiving_division", &outcome.receiving_division);
         if let Some(seat) = seat {
             outcome.division = Some(seat);

@@ -2,7 +2,7 @@
 
 use qianshou_kernel::{
     identifier::uscc_form,
-    joint::money::flow_key,
+    joint::{self, money::flow_key},
     kind::{Check, Days, Field, Index, Noun, columns},
     sheet::Sheet,
 };
@@ -47,6 +47,18 @@ static FIELDS: [F; 10] = [
 ];
 static SHEET: Sheet = Sheet::new("资金拨付", &columns(&FIELDS));
 
+/// The text that payments share which pay the same to the same on one day; `None`: for nothing in particular, which may well be the
+/// same twice.
+pub(crate) fn thing(payment: &Payment) -> Option<String> {
+    let Payment { payer, payee_uscc, programme, source, project, purpose, amount_fen, paid_on, .. } = payment;
+    [project, purpose, programme].iter().find(|what| what.is_some())?;
+    let (source, amount) = (source.unwrap_or(0).to_string(), amount_fen.as_ref()?.to_string());
+    let what = [programme, project, purpose].map(|what| what.as_deref().or(Some("")));
+    let [programme, project, purpose] = what;
+    let whom = [payer.as_deref(), payee_uscc.as_deref(), paid_on.as_deref()];
+    joint::key(&[whom[0], whom[1], whom[2], Some(&source), Some(&amount), programme, project, purpose])
+}
+
 /// The noun.
 pub struct Payments;
 
@@ -57,6 +69,7 @@ impl Noun for Payments {
     const TABLE: &'static str = "pairing_payments";
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
+    const INDEX_LEVEL: i64 = 2;
 
     fn check(payment: &mut Payment, check: &mut Check) {
         let home = check.home.clone();
@@ -68,5 +81,7 @@ impl Noun for Payments {
     fn index(payment: &Payment, _blind: Option<&str>) -> Index {
         Index::new(&payment.division, "PAID", &payment.payer)
             .claim("voucher", &[payment.flow.as_deref(), payment.paid_on.as_deref()])
+            .shares("flow", payment.flow.clone())
+            .shares("thing", thing(payment))
     }
 }

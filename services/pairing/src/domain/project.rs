@@ -12,7 +12,7 @@ use qianshou_proto::pairing::v1::{
     ServiceMethod, SupervisedMonth,
 };
 
-static GROUPS: [Choice; 3] = [
+pub(super) static GROUPS: [Choice; 3] = [
     Choice::new("NEWCOMER", "新秀培育", &["新秀培育组", "新秀"]),
     Choice::new("INNOVATION", "服务创新", &["服务创新组", "创新"]),
     Choice::new("CAPACITY", "能力提升", &["能力提升组", "提升"]),

@@ -49,6 +49,7 @@ impl Noun for Receipts {
     const TABLE: &'static str = "pairing_receipts";
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
+    const INDEX_LEVEL: i64 = 2;
 
     fn check(receipt: &mut Receipt, check: &mut Check) {
         let home = check.home.clone();
@@ -59,5 +60,6 @@ impl Noun for Receipts {
     fn index(receipt: &Receipt, _blind: Option<&str>) -> Index {
         Index::new(&receipt.division, "RECEIVED", &receipt.payer)
             .claim("voucher", &[receipt.flow.as_deref(), receipt.received_on.as_deref()])
+            .shares("flow", receipt.flow.clone())
     }
 }

@@ -30,7 +30,7 @@ impl Pairing {
             }
         };
         let need: Need = self.verbs.get::<Needs>(caller, asked.need.as_deref(), None).await?;
-        let offers = self.halves().of::<Offer>(Offers::COLLECTION).await?;
+        let offers = self.halves().sharing::<Offer, _>(Offers::COLLECTION, "kind", [need.kind.clone()]).await?;
         let mut matches = matches(&need, &offers);
         matches.truncate(size);
         Ok(ListMatchesResponse { matches })

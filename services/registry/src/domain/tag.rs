@@ -43,6 +43,7 @@ impl Noun for Tags {
     const SPAN: Option<(&'static str, &'static str)> = Some(("since", "until"));
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
+    const INDEX_LEVEL: i64 = 2;
 
     fn check(tag: &mut Tag, check: &mut Check) {
         if tag.label() == TagLabel::Other {
@@ -61,5 +62,6 @@ impl Noun for Tags {
             .column(since.clone())
             .column(until.clone())
             .claim("division", &key)
+            .shares("division", division.clone())
     }
 }

@@ -138,6 +138,7 @@ mod tests {
             division: text(if side == Side::Sending { "350203" } else { "640303" }),
             terms: vec![Terms { since: text("2023-01-01"), digest: text("d"), ..Terms::default() }],
             reviews: vec![review(ReviewLevel::County), review(ReviewLevel::Province)],
+            review_levels: vec![ReviewLevel::Ministry.into()],
             cohort: cohort_key(Some("牵手计划"), Some("第一批")),
             ..Commitment::default()
         }

@@ -1,8 +1,11 @@
 use proptest::{collection::vec, prelude::*};
-use qianshou_kernel::follow::Follower;
-use qianshou_proto::registry::v1::{
-    Assessment, Certificate, CertificateLevel::Assistant, Employment, Post, Recognition, Station,
-    StationType::TownshipStation, Worker,
+use qianshou_kernel::{follow::Follower, ledger::Content};
+use qianshou_proto::{
+    common::v1::EndReason,
+    registry::v1::{
+        Assessment, Certificate, CertificateLevel::Assistant, Employment, Post, Recognition, Station,
+        StationType::TownshipStation, Worker,
+    },
 };
 
 use super::{testing::House, *};

@@ -10,6 +10,7 @@ use super::*;
 use crate::{id::Name, ledger::Version};
 
 const TODAY: Date = date!(2024 - 06 - 01);
+const EVERYBODY: [ReviewLevel; 3] = [ReviewLevel::County, ReviewLevel::Province, ReviewLevel::Ministry];
 const SENDER: &str = "523501000000000001";
 const RECEIVER: &str = "526403000000000001";
 
@@ -35,6 +36,7 @@ fn half(side: Side, sending: &str, receiving: &str) -> Commitment {
         side: Some(side.into()),
         division: text(division),
         terms: vec![Terms { since: text("2023-01-01"), people_trained: Some(3), ..Terms::default() }],
+        review_levels: EVERYBODY.map(Into::into).to_vec(),
         ..Commitment::default()
     };
     half.terms[0].digest = terms_digest(&half, &half.terms[0]);
@@ -292,29 +294,52 @@ impl Home {
                 let (name, revision, half) = &mut self.halves[at];
                 *revision += 1;
                 let mut changed = half.clone()?;
-                let keep = match chance.random_range(0..10) {
-                    0 => false,
-                    1 => {
-                        changed.closed_on = Some(on);
-                        true
-                    }
+                let mut cut = None;
+                let keep = match chance.random_range(0..24) {
+                    0..2 => false,
                     2 => {
-                        changed.statements.push(statement(StatementKind::Suspended, &on));
-                        true
+                        // It ended otherwise than by deletion: what it said before still counts.
+                        cut = Some(day);
+                        false
                     }
-                    3 => {
-                        changed.statements.push(statement(StatementKind::Resumed, &on));
-                        true
-                    }
-                    _ => {
-                        let level = if chance.random_bool(0.5) { ReviewLevel::County } else { ReviewLevel::Province };
-                        changed.reviews.push(review(level, &on));
+                    act => {
+                        state(&mut changed, act, &on, chance);
                         true
                     }
                 };
+                let last = half.take();
                 *half = keep.then_some(changed);
-                Some(said(name, *revision, half.clone()))
+                let told = if cut.is_some() { last } else { half.clone() };
+                Some(Said { cut, ..said(name, *revision, told) })
             }
+        }
+    }
+}
+
+/// One more thing that a side states of its open half.
+fn state(half: &mut Commitment, act: u32, on: &str, chance: &mut StdRng) {
+    let of = |kind| statement(kind, on);
+    match act {
+        3 | 4 => half.closed_on = text(on),
+        5 | 6 => half.statements.push(of(StatementKind::Suspended)),
+        7 | 8 => half.statements.push(of(StatementKind::Resumed)),
+        9 => half.statements.push(of(StatementKind::Disputed)),
+        10 | 11 => half.statements.push(of(StatementKind::Settled)),
+        12 => {
+            let mut amended =
+                Terms { since: text(on), people_trained: Some(chance.random_range(3..5)), ..Terms::default() };
+            amended.digest = terms_digest(half, &amended);
+            half.terms.push(amended);
+        }
+        13 => half.evaluations.push(Evaluation {
+            kind: Some(EvaluationKind::Final.into()),
+            on: text(on),
+            ..Evaluation::default()
+        }),
+        _ => {
+            let level = if chance.random_bool(0.5) { ReviewLevel::County } else { ReviewLevel::Province };
+            let decision = if act == 14 { Decision::Returned } else { Decision::Approved };
+            half.reviews.push(Review { decision: Some(decision.into()), ..review(level, on) });
         }
     }
 }
@@ -420,16 +445,18 @@ fn an_agency_that_two_name_is_paired_with_the_one_it_names() {
     ];
     let stages: Vec<PairingStage> = pairings(&halves, &approvals, TODAY).iter().map(Pairing::stage).collect();
     assert_eq!(stages, [PairingStage::OneSided, PairingStage::Active]);
-    // A pair inside one province needs no ministry.
-    let mut inside = reviewed(Side::Sending, SENDER);
-    inside.division = text("640104");
-    let halves = [
-        said("nodes/64/commitments/2", 1, Some(inside)),
-        said("nodes/64/commitments/3", 1, Some(reviewed(Side::Receiving, SENDER))),
-    ];
-    assert_eq!(pairings(&halves, &[], TODAY)[0].stage(), PairingStage::Active);
+    // A programme may ask the province alone, and where one node has both agencies, one record is both halves.
+    let mut both = reviewed(Side::Both, SENDER);
+    (both.division, both.sending_division) = (text("640303"), text("640104"));
+    both.review_levels = vec![ReviewLevel::County.into(), ReviewLevel::Province.into()];
+    let inside = pairings(&[said("nodes/64/commitments/2", 1, Some(both))], &[], TODAY);
+    assert_eq!((inside[0].stage(), inside[0].sending_division()), (PairingStage::Active, "640104"));
+    assert_eq!(inside[0].sending, inside[0].receiving);
     // Somebody else's approval is none.
-    let halves = [halves[1].clone(), said("nodes/35/commitments/1", 1, Some(reviewed(Side::Sending, SENDER)))];
+    let halves = [
+        said("nodes/64/commitments/3", 1, Some(reviewed(Side::Receiving, SENDER))),
+        said("nodes/35/commitments/1", 1, Some(reviewed(Side::Sending, SENDER))),
+    ];
     let mut forged = approvals[0].clone();
     forged.name = "nodes/35/approvals/1".parse().unwrap();
     assert_eq!(pairings(&halves, &[forged], TODAY)[0].stage(), PairingStage::InReview);

@@ -3,10 +3,13 @@
 //! Invented like the registers: the figures are the reports', the people and agencies are the registers' own.
 
 use qianshou_kernel::joint::pairing::terms_digest;
-use qianshou_proto::pairing::v1::{
-    Allocation, Approval, Arrival, Commitment, Decision, Dispatch, Evaluation, EvaluationKind, FundSource, Outcome,
-    OutcomeMeasure, Payment, Project, ProjectGroup, ProjectStage, ProjectStageKind, Receipt, Review, ReviewLevel,
-    Terms,
+use qianshou_proto::{
+    pairing::v1::{
+        Allocation, Approval, Arrival, Authority, Batch as Announced, Commitment, Decision, Dispatch, Evaluation,
+        EvaluationKind, FundSource, Outcome, OutcomeMeasure, Payment, Programme, Project, ProjectGroup, ProjectStage,
+        ProjectStageKind, Receipt, Review, ReviewLevel, Terms,
+    },
+    registry::v1::{Tag, TagLabel},
 };
 
 use super::{PAIRS, Sample};
@@ -14,6 +17,7 @@ use super::{PAIRS, Sample};
 /// One node's halves.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Halves {
+    pub tags: Vec<Tag>,
     pub commitments: Vec<Commitment>,
     pub approvals: Vec<Approval>,
     pub outcomes: Vec<Outcome>,
@@ -30,7 +34,7 @@ impl Halves {
     pub(in crate::demo) fn len(&self) -> usize {
         let agreed = self.commitments.len() + self.approvals.len() + self.outcomes.len();
         let worked = self.dispatches.len() + self.arrivals.len() + self.projects.len();
-        agreed + worked + self.allocations.len() + self.payments.len() + self.receipts.len()
+        self.tags.len() + agreed + worked + self.allocations.len() + self.payments.len() + self.receipts.len()
     }
 }
 
@@ -110,7 +114,7 @@ pub fn halves(fujian: &Sample, ningxia: &Sample) -> [Halves; 3] {
                 agencies_built: Some(1),
                 people_trained: Some(3),
                 projects: Some(1),
-                digest: None,
+                ..Terms::default()
             }],
             evaluations: batch.closed.map(evaluation).into_iter().collect(),
             closed_on: batch.closed.map(str::to_owned),
@@ -131,23 +135,76 @@ pub fn halves(fujian: &Sample, ningxia: &Sample) -> [Halves; 3] {
             reviewed(ReviewLevel::Province, "宁夏回族自治区民政厅", batch.province),
         ];
         theirs.commitments.push(Commitment { reviews, ..half });
-        let trained = Outcome {
+        let reached = [
+            (OutcomeMeasure::PeopleTrained, TRAINED),
+            (OutcomeMeasure::AgenciesBuilt, 1),
+            (OutcomeMeasure::Projects, 1),
+        ]
+        .map(|(measure, value)| Outcome {
             programme: text(HAND_IN_HAND),
             batch: text(batch.name),
             receiving_uscc: receiver.uscc.clone(),
-            measure: Some(OutcomeMeasure::PeopleTrained.into()),
-            value: Some(TRAINED),
+            measure: Some(measure.into()),
+            value: Some(value),
             reported_on: text("2023-11-30"),
             receiving_division: receiver.division.clone(),
             ..Outcome::default()
-        };
+        });
         // Both sides tell of the first batch; it counts once.
-        ours.outcomes.extend(batch.closed.map(|_| trained.clone()));
-        theirs.outcomes.push(trained);
+        ours.outcomes.extend(batch.closed.into_iter().flat_map(|_| reached.clone()));
+        theirs.outcomes.extend(reached);
+        // Every receiving county is one that the nation helps first (SF045).
+        theirs.tags.push(Tag {
+            division: receiver.division.as_ref().map(|division| division[..6].to_owned()),
+            label: Some(TagLabel::KeyCounty.into()),
+            since: text("2020-01-01"),
+            ..Tag::default()
+        });
     }
+    theirs.tags.sort_by(|one, other| one.division.cmp(&other.division));
+    theirs.tags.dedup();
     sent(ningxia, &mut theirs);
     money(ningxia, &mut theirs);
     [ours, theirs, nation]
+}
+
+/// The nation's programmes, with their rules.
+#[must_use]
+pub fn programmes() -> Vec<Programme> {
+    let authority = |name: &str, since: &str, until: Option<&str>| Authority {
+        display_name: text(name),
+        since: text(since),
+        until: until.map(str::to_owned),
+    };
+    let announced = |batch: &Batch| Announced {
+        title: text(batch.name),
+        from: text(batch.from),
+        until: text(batch.until),
+        ..Announced::default()
+    };
+    let authorities =
+        vec![authority("民政部", "2012-01-01", Some("2023-03-16")), authority("中央社会工作部", "2023-03-16", None)];
+    let hand_in_hand = Programme {
+        display_name: text(HAND_IN_HAND),
+        division: text("00"),
+        since: text("2017-10-01"),
+        authorities: authorities.clone(),
+        batches: BATCHES.iter().map(announced).collect(),
+        agencies_built: Some(1),
+        people_trained: Some(3),
+        projects: Some(1),
+        tag: text("KEY_COUNTY"),
+        review_levels: [ReviewLevel::County, ReviewLevel::Province, ReviewLevel::Ministry].map(Into::into).to_vec(),
+        ..Programme::default()
+    };
+    let three_areas = Programme {
+        display_name: text(THREE_AREAS),
+        division: text("00"),
+        since: text("2012-01-01"),
+        authorities,
+        ..Programme::default()
+    };
+    vec![hand_in_hand, three_areas]
 }
 
 fn evaluation(on: &str) -> Evaluation {
