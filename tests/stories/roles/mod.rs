@@ -217,7 +217,7 @@ async fn an_older_process_reads_and_does_not_write(world: World) {
     let node = world.node("64").await;
     let saved = node.admin.create(agency(1)).await.unwrap().noun;
     assert_eq!(figures_of(&node.admin, &["agency_total"]).await, [1]);
-    let raise = "UPDATE head SET contract = 3 WHERE id = 1";
+    let raise = "UPDATE head SET contract = contract + 1 WHERE id = 1";
     node.ledger.db().run(&[Statement::new(raise, vec![])]).await.unwrap();
     let position = node.position().await;
     let answers = [

@@ -169,24 +169,25 @@ impl Check {
 
     /// The record of this node with this natural key, if there is one. `None`: it is not known yet, the record is checked again.
     pub fn find(&mut self, kind: &str, key: &str) -> Option<Option<String>> {
-        // Refused by its own field; no database is asked for it.
-        if key.chars().any(char::is_control) {
-            return Some(None);
-        }
-        self.look_up(format!("{kind}/{key}"))
+        self.look_up(&[key], |key| format!("{kind}/{}", key[0]))
     }
 
     /// The live record of a home with this natural key, told by the field and the parts that its kind claims, if it is here.
     pub fn find_claimed(&mut self, home: &str, kind: &str, field: &str, parts: &[&str]) -> Option<Option<String>> {
-        self.look_up(format!("{CLAIM}{}", claim_key(home, kind, field, &parts.join("\u{1f}"))))
+        self.look_up(parts, |parts| format!("{CLAIM}{}", claim_key(home, kind, field, &parts.join("\u{1f}"))))
     }
 
     /// A live record of this node that shares a text in a field ([`super::Index::shares`]), the first by name if there are several.
     pub fn find_sharing(&mut self, kind: &str, field: &str, text: &str) -> Option<Option<String>> {
-        self.look_up(format!("{SHARED}{kind}/{field}/{text}"))
+        self.look_up(&[text], |text| format!("{SHARED}{kind}/{field}/{}", text[0]))
     }
 
-    fn look_up(&mut self, text: String) -> Option<Option<String>> {
+    fn look_up(&mut self, given: &[&str], text: impl FnOnce(&[&str]) -> String) -> Option<Option<String>> {
+        // Refused by its own field; no database is asked for it.
+        if given.iter().any(|part| part.chars().any(char::is_control)) {
+            return Some(None);
+        }
+        let text = text(given);
         let found = self.known.as_ref().map(|known| known.get(&text).map(Name::to_string));
         if found.is_none() {
             self.lookups.insert(text);
