@@ -1,6 +1,7 @@
 //! Pairing as its callers see it: each side its own half, and the same joint state wherever the halves have arrived.
 
 mod input;
+mod money;
 mod sides;
 
 use qianshou_kernel::error::Reason;
