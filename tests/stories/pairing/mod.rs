@@ -4,7 +4,7 @@ mod input;
 mod money;
 mod sides;
 
-use qianshou_kernel::error::Reason;
+use qianshou_kernel::{error::Reason, identity::Role};
 use qianshou_proto::{
     common::v1::PutState,
     pairing::v1::{
@@ -18,7 +18,7 @@ use qianshou_tests::{
     World,
     halves::{
         HAND_IN_HAND, activity, allocation, arrival, commitment, dispatch, need, offer, order, outcome, payment,
-        programme, project, receipt,
+        programme, project, receipt, review,
     },
     refusal::refused,
     sample::{agency, tag, uscc},
@@ -34,6 +34,7 @@ stories! {
     every_noun_of_pairing_lives
     an_agency_has_one_half_a_batch
     both_halves_may_be_at_one_node
+    a_review_is_written_by_its_level
     a_finding_names_the_record_and_the_next_step
     a_half_keeps_to_its_programme
     an_offer_meets_a_need
@@ -109,6 +110,27 @@ async fn an_agency_has_one_half_a_batch(world: World) {
     refused(admin.create(commitment(8, 2)).await, Reason::Duplicate, "batch");
 }
 
+/// A county reviews as a county; what the province has said already it may leave as it is.
+async fn a_review_is_written_by_its_level(world: World) {
+    let ningxia = world.node("64").await;
+    let own = ningxia.admin.create(agency(2)).await.unwrap().noun;
+    let county = ningxia.caller(Role::Editor, &own.division()[..6]).await;
+    let half = county.create(commitment(1, 2)).await.unwrap().noun;
+    let of = |reviews: &[ReviewLevel]| Commitment {
+        reviews: reviews.iter().map(|level| review(*level, "2023-02-01")).collect(),
+        ..half.clone()
+    };
+    use ReviewLevel::{County, Ministry, Province};
+    let put = async |by: &qianshou_tests::Caller, reviews: &[ReviewLevel]| {
+        by.update(Commitment { etag: None, ..of(reviews) }, &["reviews"]).await
+    };
+    refused(put(&county, &[County, Province]).await, Reason::AreaForbidden, "reviews[1].level");
+    refused(put(&ningxia.admin, &[Ministry]).await, Reason::NotInList, "reviews[0].level");
+    put(&county, &[County]).await.unwrap();
+    put(&ningxia.admin, &[County, Province]).await.unwrap();
+    put(&county, &[County, Province, County]).await.unwrap();
+}
+
 async fn both_halves_may_be_at_one_node(world: World) {
     let ningxia = world.node("64").await;
     let admin = &ningxia.admin;
@@ -151,7 +173,7 @@ async fn both_halves_may_be_at_one_node(world: World) {
         Reason::NotYet,
         "min_position",
     );
-    let county = ningxia.caller(qianshou_kernel::identity::Role::Reader, "640303").await;
+    let county = ningxia.caller(Role::Reader, "640303").await;
     refused(county.pairing().get_pairing(asked(receiving.noun.pairing, None)).await, Reason::AreaForbidden, "pairing");
 }
 

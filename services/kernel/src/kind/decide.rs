@@ -321,6 +321,11 @@ impl Verbs {
             // Who may write it must hold both where the record was and where it goes.
             let before =
                 draft.current.as_ref().and_then(Stored::payload).map(|p| N::Record::decode(p.clone())).transpose()?;
+            if let Some(area) = Area::parse(&caller.area) {
+                let mut check = self.fresh_check();
+                N::admit(&draft.noun, before.as_ref(), &area, &mut check);
+                draft.violations.extend(check.violations);
+            }
             let before = before.and_then(|noun| N::index(&noun, None).area);
             for area in [Some(area), before.as_deref()].into_iter().flatten() {
                 if let Err(refusal) = caller.need_area("division", area) {

@@ -30,6 +30,7 @@ pub use verbs::{Areas, Verbs, Written, request_of};
 use crate::{
     db::Value,
     error::{Error, Reason, Result},
+    id::Area,
     sheet::Sheet,
 };
 
@@ -72,6 +73,8 @@ pub trait Noun: Send + Sync + 'static {
     /// Fills what follows from the records this one refers to, and says what does not go with them; `referred` finds their
     /// payloads by name.
     fn settle(_record: &mut Self::Record, _referred: &Referred<'_>, _check: &mut Check) {}
+    /// Says what a caller of this area may not change; `before`: the record as it stands.
+    fn admit(_record: &Self::Record, _before: Option<&Self::Record>, _area: &Area, _check: &mut Check) {}
 }
 
 /// Finds the payload of a record that is referred to, by its name.

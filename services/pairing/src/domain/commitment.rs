@@ -235,6 +235,16 @@ impl Noun for Commitments {
         commitment.division = seat(&commitment.agency).or(commitment.division.take());
         commitment.sending_division = seat(&commitment.sending_agency);
     }
+
+    /// A province's review is written by whoever answers for the province, not by a county.
+    fn admit(commitment: &Commitment, before: Option<&Commitment>, area: &Area, check: &mut Check) {
+        let stood = |review: &Review| before.is_some_and(|before| before.reviews.contains(review));
+        for (i, review) in commitment.reviews.iter().enumerate() {
+            if review.level() == ReviewLevel::Province && area.as_str().len() > 2 && !stood(review) {
+                check.refuse(&format!("reviews[{i}].level"), Reason::AreaForbidden, area.as_str());
+            }
+        }
+    }
 }
 
 /// Says where a half does not keep to its programme's rules. What it does not speak of is not below any minimum.
