@@ -43,7 +43,7 @@ static FIELDS: [F; 7] = [
     F::day("fulfilled_on", "完成日期", |acceptance| &mut acceptance.fulfilled_on, Days::Past).or(&["办结日期"]),
     F::division("division", "供给方区划代码", |acceptance| &mut acceptance.division)
         .or(&["区划代码", "所在地区划代码"])
-        .example("35"),
+        .example("64"),
 ];
 static SHEET: Sheet = Sheet::new("服务接单", &columns(&FIELDS));
 
