@@ -35,7 +35,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
     registry_merges, registry_tasks, registry_campaigns, registry_figures, registry_categories,
     pairing_commitments, pairing_approvals, pairing_outcomes, pairing_dispatches, pairing_arrivals, pairing_projects,
     pairing_allocations, pairing_payments, pairing_receipts, pairing_programmes, pairing_activities, pairing_offers,
-    pairing_needs, pairing_orders
+    pairing_needs, pairing_orders, pairing_acceptances
     TO qianshou_registry, qianshou_pairing, qianshou_exchange;
 
 -- The registry and pairing: first answers to request ids, forgotten after [ledger] request_keep_days.

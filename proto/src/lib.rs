@@ -98,5 +98,5 @@ macro_rules! resources {
 }
 resources! {
     registry: Division Change Agency Station Worker Certificate Post Employment System Incubation Template Assessment Recognition Document Move Merge Task Campaign Figure Category Tag;
-    pairing: Commitment Approval Outcome Dispatch Arrival Project Allocation Payment Receipt Programme Activity Offer Need Order;
+    pairing: Commitment Approval Outcome Dispatch Arrival Project Allocation Payment Receipt Programme Activity Offer Need Order Acceptance;
 }

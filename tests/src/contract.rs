@@ -58,16 +58,17 @@ Commitment | Commitments | 64 | L2 | programme, batch, sending_uscc and receivin
 Approval   | Approvals   | 00 | L1 | the pair and `terms_digest`           |          | CHECK_DIGIT NOT_IN_LIST IN_FUTURE | a Decision without its prefix, e.g. `APPROVED` | decision,on
 Outcome    | Outcomes    | 64 | L1 | programme, batch, receiving_uscc, measure and reported_on |  | CHECK_DIGIT NOT_IN_LIST IN_FUTURE | an OutcomeMeasure without its prefix, e.g. `PROJECTS` | value
 Dispatch   | Dispatches  | 64 | L3 | programme, year, id_number, host_division and from | programme, year, id_number, host_division and from; or the number | CHECK_DIGIT NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY REFERENCE_NOT_FOUND STILL_REFERENCED | `SENT` or `RETURNED` | until,projects
-Arrival    | Arrivals    | 64 | L2 | programme, year, number and from      |          | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER | `SERVING` or `LEFT` | service_days,until
-Project    | Projects    | 64 | L2 | display_name and agency_uscc          | display_name and agency_uscc; or a lot | CHECK_DIGIT NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY | a ProjectStageKind without its prefix, e.g. `APPROVED` | stage,stages
-Allocation | Allocations | 64 | L2 | programme, year, source, purpose and division |   | NOT_IN_LIST OUT_OF_ORDER | a FundSource without its prefix, e.g. `CENTRAL` | amount_fen
+Arrival    | Arrivals    | 64 | L2 | programme, year, number and from      |          | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER | `SERVING`; on the day `at`, absent today: `LEFT` from the day after its last | service_days,until
+Project    | Projects    | 64 | L2 | display_name and agency_uscc          | display_name and agency_uscc; or a part of it | CHECK_DIGIT NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY | a ProjectStageKind without its prefix, e.g. `APPROVED` | stage,stages
+Allocation | Allocations | 64 | L2 | programme, year, source, purpose and division |   | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY | a FundSource without its prefix, e.g. `CENTRAL` | amount_fen,performance
 Payment    | Payments    | 64 | L2 | payer, payee_uscc, paid_on and voucher |         | CHECK_DIGIT NOT_IN_LIST IN_FUTURE | `PAID` | amount_fen,purpose
 Programme  | Programmes  | 64 | L1 | display_name and division           | display_name and division; or a batch | NOT_IN_LIST OUT_OF_ORDER TOO_MANY STILL_REFERENCED | `VALID` or `GONE` | batches,until
-Activity   | Activities  | 64 | L2 | programme, batch, receiving_uscc, kind, held_on and title |  | CHECK_DIGIT NOT_IN_LIST IN_FUTURE OUT_OF_ORDER | an ActivityKind without its prefix, e.g. `VISIT` | persons
-Offer      | Offers      | 64 | L2 | party, title, division and from       |          | NOT_IN_LIST OUT_OF_ORDER | `OPEN` or `CLOSED` | quantity,until
-Need       | Needs       | 64 | L2 | party, title, division and from       |          | NOT_IN_LIST OUT_OF_ORDER | `OPEN` or `CLOSED` | quantity,until
-Order      | Orders      | 64 | L2 | offer, need and ordered_on            |          | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY | an OrderStage without its prefix, e.g. `TAKEN` | steps,feedback
-Receipt    | Receipts    | 64 | L2 | payer, payee_uscc, received_on and voucher |     | CHECK_DIGIT NOT_IN_LIST IN_FUTURE | `RECEIVED` | amount_fen
+Activity   | Activities  | 64 | L2 | programme, batch, receiving_uscc, kind, held_on and title |  | CHECK_DIGIT NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY | an ActivityKind without its prefix, e.g. `VISIT` | persons
+Offer      | Offers      | 64 | L2 | party, title, division and from       | party, title, division and from; or its place on the menu | NOT_IN_LIST OUT_OF_ORDER STILL_REFERENCED | `OPEN`; on the day `at`, absent today: `CLOSED` from the day after its last | quantity,until
+Need       | Needs       | 64 | L2 | party, title, division and from       |          | NOT_IN_LIST OUT_OF_ORDER STILL_REFERENCED | `OPEN`; on the day `at`, absent today: `CLOSED` from the day after its last | quantity,until
+Order      | Orders      | 64 | L2 | offer, need and ordered_on            |          | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER REFERENCE_NOT_FOUND STILL_REFERENCED | `ORDERED`, `CANCELLED` or `CONFIRMED` | confirmed_on,feedback
+Acceptance | Acceptances | 35 | L2 | order                                 | the same order | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY REFERENCE_NOT_FOUND | `TAKEN`, `DECLINED` or `FULFILLED` | deliveries,fulfilled_on
+Receipt    | Receipts    | 64 | L2 | payer, payee_uscc, received_on and voucher |     | CHECK_DIGIT NOT_IN_LIST IN_FUTURE OUT_OF_ORDER | `RECEIVED` | amount_fen
 ",
 };
 

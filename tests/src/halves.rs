@@ -2,10 +2,11 @@
 
 use qianshou_kernel::joint::pairing::terms_digest;
 use qianshou_proto::pairing::v1::{
-    Activity, ActivityKind, Allocation, Approval, Arrival, Authority, Batch, Commitment, Decision, Dispatch,
-    Evaluation, EvaluationKind, FundSource, JointGoal, Need, Offer, Order, OrderStage, OrderStep, Outcome,
-    OutcomeMeasure, PartyType, Payment, Programme, Project, ProjectGroup, ProjectStage, ProjectStageKind, Receipt,
-    Review, ReviewLevel, Statement, StatementKind, Terms,
+    Acceptance, AcceptanceDecision, Activity, ActivityKind, Allocation, Approval, Arrival, Authority, Batch,
+    ClientCount, Commitment, Decision, Delivery, Dispatch, Evaluation, EvaluationKind, FundSource, Instalment,
+    JointGoal, Lot, Measure, Need, Offer, Order, Outcome, OutcomeMeasure, PartyType, Payment, Programme, Project,
+    ProjectEvaluation, ProjectGroup, ProjectStage, ProjectStageKind, Receipt, Review, ReviewLevel, ServiceCount,
+    ServiceMethod, Statement, StatementKind, Terms,
 };
 
 use crate::sample::{citizen, full_name, uscc};
@@ -142,6 +143,60 @@ pub fn project(n: u32) -> Project {
     }
 }
 
+/// What a purchase and the work of a project add to it: a lot with its contract, instalments, counts and what came of it all.
+#[must_use]
+pub fn worked(project: Project) -> Project {
+    let due = |stage: ProjectStageKind, on: &str, fen| Instalment {
+        stage: Some(stage.into()),
+        due_on: text(on),
+        amount_fen: Some(fen),
+    };
+    let lot = Lot {
+        number: text("1"),
+        division: text("640202"),
+        amount_fen: Some(5_000_005),
+        awarded_uscc: project.agency_uscc.clone(),
+        awarded_on: text("2023-03-10"),
+        contract: text("HT-2023-1"),
+        contracted_on: text("2023-03-15"),
+    };
+    let evaluated = ProjectEvaluation {
+        kind: Some(EvaluationKind::Midterm.into()),
+        score: Some(0),
+        on: text("2023-10-20"),
+        evaluator: text("自治区社会工作协会"),
+        note: None,
+    };
+    Project {
+        notice: text("GG-1"),
+        notice_on: text("2023-03-01"),
+        lots: vec![lot],
+        instalments: vec![
+            due(ProjectStageKind::Approved, "2023-04-01", 3_000_050),
+            due(ProjectStageKind::Evaluated, "2024-04-01", 2_000_000),
+        ],
+        services: vec![service("2023-05-01", 12), service("2023-06-01", 0)],
+        effects: vec![measure("服务对象满意度", Some(0)), measure("志愿者留任率", None)],
+        performance: vec![measure("服务人次", Some(5_230))],
+        evaluations: vec![evaluated],
+        ..project
+    }
+}
+
+/// Casework with the old of a month.
+#[must_use]
+pub fn service(month: &str, count: u32) -> ServiceCount {
+    let method = Some(ServiceMethod::Case.into());
+    ServiceCount { method, clients: text("老年人"), count: Some(count), month: text(month) }
+}
+
+/// What was to be reached, and what was.
+#[must_use]
+pub fn measure(of: &str, value: Option<u32>) -> Measure {
+    let on = value.and(text("2023-12-20"));
+    Measure { measure: text(of), unit: text("%"), target: Some(90), value, on }
+}
+
 /// Central money, told apart by its purpose.
 #[must_use]
 pub fn allocation(n: u32) -> Allocation {
@@ -154,6 +209,7 @@ pub fn allocation(n: u32) -> Allocation {
         amount_fen: Some(786_000_000),
         from: text("2023-01-01"),
         until: text("2023-12-31"),
+        performance: vec![measure("选派人数", Some(308))],
         ..Allocation::default()
     }
 }
@@ -230,7 +286,10 @@ pub fn activity(n: u32) -> Activity {
         held_on: Some(day(n)),
         persons: Some(12),
         volunteers: Some(0),
+        workers: Some(6),
+        clients: vec![ClientCount { clients: text("老年人"), persons: Some(30) }],
         division: text("640202"),
+        sending_uscc: Some(uscc(n + 1)),
         ..Activity::default()
     }
 }
@@ -266,17 +325,28 @@ pub fn need(n: u32) -> Need {
     }
 }
 
-/// An order that was taken on.
+/// An order of Fujian's offer for this need.
 #[must_use]
-pub fn order(n: u32) -> Order {
+pub fn order(n: u32, need: &str) -> Order {
     Order {
         offer: Some(format!("nodes/35/offers/{n}")),
-        need: Some(format!("nodes/64/needs/{n}")),
+        need: text(need),
         quantity: Some(5),
         ordered_on: text("2023-05-01"),
-        steps: vec![OrderStep { stage: Some(OrderStage::Taken.into()), on: text("2023-05-03") }],
         division: text("64"),
         ..Order::default()
+    }
+}
+
+/// The offerer's answer to an order: it is taken on, and some of it is done.
+#[must_use]
+pub fn acceptance(order: &str) -> Acceptance {
+    Acceptance {
+        order: text(order),
+        decision: Some(AcceptanceDecision::Taken.into()),
+        on: text("2023-05-03"),
+        deliveries: vec![Delivery { on: text("2023-05-10"), quantity: Some(2), note: None }],
+        ..Acceptance::default()
     }
 }
 

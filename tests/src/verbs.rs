@@ -168,4 +168,5 @@ nouns! {
     Offer offer Offers offers;
     Need need Needs needs;
     Order order Orders orders;
+    Acceptance acceptance Acceptances acceptances;
 }

@@ -80,6 +80,12 @@ pub fn format_day(day: Date) -> String {
     format!("{:04}-{:02}-{:02}", day.year(), u8::from(day.month()), day.day())
 }
 
+/// The day after a last one, both as text: the first on which what lasts until then is over.
+#[must_use]
+pub fn day_after(last: &Option<String>) -> Option<String> {
+    last.as_deref().and_then(parse_day).and_then(Date::next_day).map(format_day)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +98,13 @@ mod tests {
         for text in ["2023-5-1", "2023-02-29", "2023-13-01", "2023/05/01", "", "20230501xx"] {
             assert_eq!(parse_day(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn the_day_after_the_last_is_the_first_that_is_over() {
+        let after = |last: &str| day_after(&Some(last.to_owned()));
+        assert_eq!(after("2023-12-31").as_deref(), Some("2024-01-01"));
+        assert_eq!((after("soon"), day_after(&None)), (None, None));
     }
 
     #[test]

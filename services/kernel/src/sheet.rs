@@ -11,19 +11,36 @@ pub struct Sheet {
     pub title: &'static str,
     /// Its columns in the order a template has them.
     pub columns: &'static [Column],
+    /// What a file of it may be instead.
+    pub other: Option<Other>,
+}
+
+/// The other side's half of what a sheet tells, in a file with the same columns but for one.
+#[derive(Clone, Copy, Debug)]
+pub struct Other {
+    /// The collection of the other half.
+    pub kind: &'static str,
+    /// The column of its sheet by which a file is known to be of it.
+    pub column: &'static str,
 }
 
 impl Sheet {
     /// A sheet with these columns.
     #[must_use]
     pub const fn new(title: &'static str, columns: &'static [Column]) -> Self {
-        Self { kind: None, title, columns }
+        Self { kind: None, title, columns, other: None }
     }
 
     /// What commands call it.
     #[must_use]
     pub const fn called(self, kind: &'static str) -> Self {
         Self { kind: Some(kind), ..self }
+    }
+
+    /// A file that has this column of the sheet of `kind` is one of that.
+    #[must_use]
+    pub const fn or(self, kind: &'static str, column: &'static str) -> Self {
+        Self { other: Some(Other { kind, column }), ..self }
     }
 }
 

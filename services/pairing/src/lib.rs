@@ -15,8 +15,10 @@ use qianshou_proto::pairing::v1::pairing_service_server::PairingServiceServer;
 use crate::store::Halves;
 
 /// Pairing's own tables.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { house: "pairing", version: 1, sql: include_str!("migrations/1_pairing.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { house: "pairing", version: 1, sql: include_str!("migrations/1_pairing.sql") },
+    Migration { house: "pairing", version: 2, sql: include_str!("migrations/2_linkage.sql") },
+];
 
 /// The house.
 #[derive(Clone)]

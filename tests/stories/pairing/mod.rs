@@ -1,6 +1,7 @@
 //! Pairing as its callers see it: each side its own half, and the same joint state wherever the halves have arrived.
 
 mod input;
+mod linkage;
 mod money;
 mod sides;
 
@@ -9,16 +10,16 @@ use qianshou_proto::{
     common::v1::PutState,
     pairing::v1::{
         Activity, Allocation, Arrival, Commitment, Dispatch, FindingKind, GetPairingRequest, ListFindingsRequest,
-        ListMatchesRequest, ListPairingsRequest, Need, Offer, Order, OrderStage, Outcome, PairingStage, Payment,
-        Programme, Project, Receipt, ReviewLevel, Side,
+        ListMatchesRequest, ListPairingsRequest, Offer, Outcome, PairingStage, Payment, Programme, Project, Receipt,
+        ReviewLevel, Side,
     },
     registry::v1::{Agency, AgencyType, Tag},
 };
 use qianshou_tests::{
     World,
     halves::{
-        HAND_IN_HAND, activity, allocation, arrival, commitment, dispatch, need, offer, order, outcome, payment,
-        programme, project, receipt, review,
+        HAND_IN_HAND, activity, allocation, arrival, commitment, dispatch, need, offer, outcome, payment, programme,
+        project, receipt, review,
     },
     refusal::refused,
     sample::{agency, tag, uscc},
@@ -62,7 +63,7 @@ async fn every_noun_of_pairing_lives(world: World) {
             .await;
     assert_eq!((sent.id_number.as_deref(), sent.division(), sent.participations.len()), (None, "64", 1));
     let served = a_life(&ningxia, arrival(1), |a: &mut Arrival| a.until = Some("2024-03-31".into()), "until").await;
-    let planned = a_life(&ningxia, project(1), |p: &mut Project| p.contract = Some("HT-1".into()), "contract").await;
+    let planned = a_life(&ningxia, project(1), |p: &mut Project| p.notice = Some("GG-1".into()), "notice").await;
     let given =
         a_life(&ningxia, allocation(1), |a: &mut Allocation| a.match_thousandths = Some(799), "match_thousandths")
             .await;
@@ -253,33 +254,8 @@ async fn an_offer_meets_a_need(world: World) {
     assert_eq!(list(wanted.name.clone(), 1).await.unwrap().len(), 1);
     refused(list(None, 0).await, Reason::Required, "need");
     refused(list(wanted.name.clone(), -1).await, Reason::Malformed, "page_size");
-    let order_ = Order { offer: near.name.clone(), need: wanted.name.clone(), ..order(1) };
-    let order_ = a_life(&ningxia, order_, |o: &mut Order| o.feedback = Some(9_500), "feedback").await;
-    assert_eq!(order_.stage(), OrderStage::Taken);
     let done = a_life(&ningxia, activity(1), |a: &mut Activity| a.until = Some("2023-12-31".into()), "until").await;
-    end_of_life(admin, order_.name.clone().unwrap(), order_).await;
     end_of_life(admin, done.name.clone().unwrap(), done).await;
-
-    let orders: [Fault<Order>; 4] = [
-        (|o| o.offer = Some("offers/1".into()), Reason::Malformed, "offer"),
-        (|o| o.need = None, Reason::Required, "need"),
-        (|o| o.ordered_on = Some("2023-05-04".into()), Reason::OutOfOrder, "steps[0].on"),
-        (|o| o.feedback = Some(10_001), Reason::Malformed, "feedback"),
-    ];
-    refuse_all(admin, &order(2), &orders).await;
-    let offers: [Fault<Offer>; 4] = [
-        (|o| o.party = None, Reason::Required, "party"),
-        (|o| o.quantity = Some(0), Reason::Malformed, "quantity"),
-        (|o| o.until = Some("2022-12-31".into()), Reason::OutOfOrder, "until"),
-        (|o| o.party = Some("同心社工服务中心9".into()), Reason::Duplicate, "title"),
-    ];
-    refuse_all(admin, &offer(1), &offers).await;
-    let needs: [Fault<Need>; 3] = [
-        (|n| n.party_type = Some(9), Reason::NotInList, "party_type"),
-        (|n| n.division = Some("649999".into()), Reason::NotInList, "division"),
-        (|n| n.kind = None, Reason::Required, "kind"),
-    ];
-    refuse_all(admin, &need(2), &needs).await;
     let programmes: [Fault<Programme>; 4] = [
         (|p| p.tag = Some("RICH".into()), Reason::NotInList, "tag"),
         (|p| p.months_most = Some(6), Reason::OutOfOrder, "months_most"),
@@ -287,10 +263,4 @@ async fn an_offer_meets_a_need(world: World) {
         (|p| p.authorities.reverse(), Reason::OutOfOrder, "authorities[1].since"),
     ];
     refuse_all(admin, &programme(2), &programmes).await;
-    let activities: [Fault<Activity>; 3] = [
-        (|a| a.held_on = Some("2024-06-02".into()), Reason::InFuture, "held_on"),
-        (|a| a.goals = vec![9], Reason::NotInList, "goals"),
-        (|a| a.receiving_uscc = Some("1".into()), Reason::Malformed, "receiving_uscc"),
-    ];
-    refuse_all(admin, &activity(2), &activities).await;
 }

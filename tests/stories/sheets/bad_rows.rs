@@ -14,9 +14,9 @@ stories! {
 }
 
 /// A row's cells, and what its verdict must say; nothing: it is taken.
-type Case<'a> = (Vec<&'a str>, &'a [&'a str]);
+pub(super) type Case<'a> = (Vec<&'a str>, &'a [&'a str]);
 
-async fn send(desk: &Desk, kind: &str, headers: &[&str], cases: &[Case<'_>]) -> Said {
+pub(super) async fn send(desk: &Desk, kind: &str, headers: &[&str], cases: &[Case<'_>]) -> Said {
     let rows: Vec<Vec<&str>> =
         std::iter::once(headers.to_vec()).chain(cases.iter().map(|(cells, _)| cells.clone())).collect();
     let (file, receipt) = (format!("{kind}.xlsx"), format!("{kind}-回执.xlsx"));
@@ -40,6 +40,9 @@ async fn send(desk: &Desk, kind: &str, headers: &[&str], cases: &[Case<'_>]) -> 
     assert_eq!(summary[5], ["拒绝", &bad.to_string()]);
     let told: usize = summary[8..].iter().map(|reason| reason[1].parse::<usize>().unwrap()).sum();
     assert_eq!(told, cases.iter().map(|(_, reasons)| reasons.len()).sum::<usize>(), "{summary:?}");
+    // The same file again changes nothing, and says the same.
+    let again = desk.import(kind, &file, &[]).await;
+    assert_eq!((again.code, again.figures()), (3, [0, 0, cases.len() as u64 - bad, bad]), "{again:?}");
     said
 }
 
@@ -181,7 +184,7 @@ async fn a_receipt_can_be_mended_and_sent_again(world: World) {
     );
 }
 
-fn wrong_check_digit(sound: &str) -> String {
+pub(super) fn wrong_check_digit(sound: &str) -> String {
     let (body, check) = sound.split_at(sound.len() - 1);
     format!("{body}{}", if check == "1" { "2" } else { "1" })
 }

@@ -286,19 +286,40 @@ async fn fill_pairing(by: &Caller) {
             })
             .collect(),
         notice: (n % 2 == 0).then(|| chance.text()),
+        effects: (0..n % 3).map(|i| halves::measure(&format!("{}{i}", chance.text()), (i == 0).then_some(0))).collect(),
+        services: vec![halves::service("2023-05-01", n)],
+        evaluations: halves::worked(api::Project::default()).evaluations.split_off((n % 2) as usize),
+        maturity: (n % 4 > 0).then_some((n % 4).cast_signed()),
         ..halves::project(n)
     });
-    put(by, projects.collect::<Vec<_>>()).await;
+    let mut projects: Vec<api::Project> = projects.collect();
+    projects.push(halves::worked(halves::project(RECORDS - 1)));
+    projects.remove(0);
+    put(by, projects).await;
     put(by, (0..RECORDS).map(halves::allocation).collect::<Vec<_>>()).await;
-    let payments =
-        (0..RECORDS).map(|n| api::Payment { payer: Some(format!("厅{}", chance.text())), ..halves::payment(n) });
+    let payments = (0..RECORDS)
+        .map(|n| api::Payment { payer: Some(format!("厅{}", chance.text())), ..halves::payment(n) })
+        .map(|payment| api::Payment { stage: Some(2), number: Some("2023-0001".into()), ..payment });
     put(by, payments.collect::<Vec<_>>()).await;
     put(by, (0..RECORDS).map(halves::receipt).collect::<Vec<_>>()).await;
     put(by, (0..RECORDS).map(halves::programme).collect::<Vec<_>>()).await;
     put(by, (0..RECORDS).map(halves::activity).collect::<Vec<_>>()).await;
-    put(by, (0..RECORDS).map(halves::offer).collect::<Vec<_>>()).await;
-    put(by, (0..RECORDS).map(halves::need).collect::<Vec<_>>()).await;
-    put(by, (0..RECORDS).map(halves::order).collect::<Vec<_>>()).await;
+    let offers = (0..RECORDS)
+        .map(|n| api::Offer { menu_code: (n % 2 == 0).then(|| format!("{}{n}", chance.text())), ..halves::offer(n) });
+    put(by, offers.collect::<Vec<_>>()).await;
+    let needs = put(by, (0..RECORDS).map(halves::need).collect::<Vec<_>>()).await;
+    let orders = (0..RECORDS).map(|n| api::Order {
+        confirmed_on: (n % 2 == 0).then(|| "2023-05-20".to_owned()),
+        remark: (n % 3 == 0).then(|| chance.text()),
+        ..halves::order(n, needs[n as usize].as_deref().unwrap())
+    });
+    put(by, orders.collect::<Vec<_>>()).await;
+    let acceptances = (0..RECORDS).map(|n| api::Acceptance {
+        fulfilled_on: (n % 2 == 0).then(|| "2023-05-20".to_owned()),
+        reason: (n % 3 == 0).then(|| chance.text()),
+        ..halves::acceptance(&format!("nodes/35/orders/{n}"))
+    });
+    put(by, acceptances.collect::<Vec<_>>()).await;
 }
 
 async fn an_export_comes_back_as_it_went(world: World) {

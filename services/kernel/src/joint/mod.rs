@@ -4,6 +4,7 @@
 //! Never decides for either side; a half that is missing stays missing. It is told the halves and asked; it knows no ledger.
 
 pub mod money;
+pub mod order;
 pub mod pairing;
 
 use std::collections::BTreeMap;

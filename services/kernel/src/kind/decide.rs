@@ -8,7 +8,7 @@ use prost::Message as _;
 use qianshou_proto::{Resource as _, common::v1::EndReason};
 
 use super::{
-    Index, Noun, Verbs,
+    Bond, Index, Noun, Verbs,
     check::{self, Check, Lookup},
     read_etag, shared_text,
 };
@@ -307,9 +307,13 @@ impl Verbs {
         // A key that was not found, or is none, has been told already, and is not repeated.
         for link in &draft.index.links {
             let Ok(target) = link.target.parse::<Name>() else { continue };
-            if !link.firm && target.home() == self.ledger.node() {
+            let node = self.ledger.node();
+            if draft.current.as_ref().is_some_and(|current| current.name == target) {
+                let detail = "another record | 另一条记录";
+                draft.violations.push(Violation::new(link.field, Reason::Malformed, detail));
+            } else if link.bond == Bond::Elsewhere && target.home() == node {
                 draft.violations.push(Violation::new(link.field, Reason::Malformed, "nodes/OTHER_NODE/…"));
-            } else if link.firm && referred.get(&link.target).and_then(Stored::payload).is_none() {
+            } else if link.is_firm(node) && referred.get(&link.target).and_then(Stored::payload).is_none() {
                 draft.violations.push(Violation::new(link.field, Reason::ReferenceNotFound, &link.target));
             }
         }
@@ -358,8 +362,9 @@ impl Verbs {
             _ => sealed.cloned(),
         };
         let mut reads = vec![Read::Version(name.clone(), draft.current.as_ref().map(|c| c.version))];
-        let stood: BTreeSet<Name> = draft.stood().iter().flat_map(referred_names).collect();
-        reads.extend(referred_names(&draft.index).filter(|name| !stood.contains(name)).map(Read::Live));
+        let firm = |index: &Index| firm_names(index, self.ledger.node());
+        let stood: BTreeSet<Name> = draft.stood().iter().flat_map(firm).collect();
+        reads.extend(firm(&draft.index).into_iter().filter(|name| !stood.contains(name)).map(Read::Live));
         if let (Wish::Put(_), None, Some(claim)) = (&draft.wish, &draft.current, draft.index.claims.first()) {
             reads.push(Read::Claim(claim_key(self.ledger.node(), N::COLLECTION, claim.field, &claim.value), None));
         }
@@ -385,6 +390,7 @@ fn laid<N: Noun>(payload: &[u8], over: &N::Record, fields: &[u32]) -> Result<N::
     Ok(N::Record::decode(&laid.map_err(|_| Error::broken("a stored payload cannot be read"))?[..])?)
 }
 
-fn referred_names(index: &Index) -> impl Iterator<Item = Name> + '_ {
-    index.links.iter().filter(|link| link.firm).filter_map(|link| link.target.parse().ok())
+/// The records that an index refers to and that a node has to have.
+fn firm_names(index: &Index, node: &str) -> Vec<Name> {
+    index.links.iter().filter(|link| link.is_firm(node)).filter_map(|link| link.target.parse().ok()).collect()
 }

@@ -30,7 +30,7 @@ pub use verbs::{Areas, Verbs, Written, request_of};
 use crate::{
     db::Value,
     error::{Error, Reason, Result},
-    id::Area,
+    id::{Area, Name},
     sheet::Sheet,
 };
 
@@ -136,8 +136,27 @@ pub struct Link {
     pub field: &'static str,
     /// The other record's name.
     pub target: String,
-    /// The other record has to be here; otherwise it is another node's, and may come later or never.
-    pub firm: bool,
+    /// Whether it has to be here.
+    pub bond: Bond,
+}
+
+/// Whether a record that is referred to has to be here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bond {
+    /// It has to be here, whoever its home is.
+    Here,
+    /// It is another node's, and may come later or never.
+    Elsewhere,
+    /// It has to be here if it is this node's own; another node's may come later or never.
+    HereIfOwn,
+}
+
+impl Link {
+    /// Whether a node has to have the other record.
+    pub(crate) fn is_firm(&self, node: &str) -> bool {
+        let is_own = || self.target.parse::<Name>().is_ok_and(|target| target.home() == node);
+        self.bond == Bond::Here || (self.bond == Bond::HereIfOwn && is_own())
+    }
 }
 
 impl Index {
@@ -186,15 +205,24 @@ impl Index {
 
     /// Adds a reference, if there is one.
     #[must_use]
-    pub fn link(mut self, field: &'static str, target: &Option<String>) -> Self {
-        self.links.extend(target.iter().map(|target| Link { field, target: target.clone(), firm: true }));
-        self
+    pub fn link(self, field: &'static str, target: &Option<String>) -> Self {
+        self.bound(field, target, Bond::Here)
     }
 
     /// Adds a reference to another node's record, if there is one; that need not be here.
     #[must_use]
-    pub fn mention(mut self, field: &'static str, target: &Option<String>) -> Self {
-        self.links.extend(target.iter().map(|target| Link { field, target: target.clone(), firm: false }));
+    pub fn mention(self, field: &'static str, target: &Option<String>) -> Self {
+        self.bound(field, target, Bond::Elsewhere)
+    }
+
+    /// Adds a reference, if there is one, to a record of this node, which has to be here, or to another node's, which need not.
+    #[must_use]
+    pub fn link_or_mention(self, field: &'static str, target: &Option<String>) -> Self {
+        self.bound(field, target, Bond::HereIfOwn)
+    }
+
+    fn bound(mut self, field: &'static str, target: &Option<String>, bond: Bond) -> Self {
+        self.links.extend(target.iter().map(|target| Link { field, target: target.clone(), bond }));
         self
     }
 

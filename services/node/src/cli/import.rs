@@ -35,7 +35,7 @@ impl Options {
         let line = self.to.line().map_err(text)?;
         let import = Import { described, file: &self.file, dry: self.dry_run, receipt: self.receipt.as_deref() };
         let summary = import.run(line).await?;
-        self.explain(&summary);
+        self.explain(&summary, described.called());
         if self.to.json {
             println!("{}", self.json(&summary));
         } else {
@@ -44,7 +44,10 @@ impl Options {
         Ok(if summary.refused == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_REFUSED) })
     }
 
-    fn explain(&self, summary: &Summary) {
+    fn explain(&self, summary: &Summary, asked: &str) {
+        if summary.kind != asked {
+            eprintln!("该文件按另一方的一半导入 | the file was taken as the other half: {}", summary.kind);
+        }
         if !summary.columns_left.is_empty() {
             eprintln!("未读取的列 | columns that were not read: {}", summary.columns_left.join("、"));
         }
@@ -78,7 +81,7 @@ impl Options {
             json!({"column": header, "reason": name.trim_start_matches("ERROR_REASON_"), "count": count})
         };
         json!({
-            "kind": self.kind, "rows": summary.rows, "created": summary.created, "changed": summary.changed,
+            "kind": summary.kind, "rows": summary.rows, "created": summary.created, "changed": summary.changed,
             "unchanged": summary.unchanged, "refused": summary.refused, "dry_run": self.dry_run,
             "reasons": summary.reasons.iter().map(reason).collect::<Vec<_>>(),
             "columns_left": summary.columns_left, "sheets_left": summary.sheets_left,

@@ -4,10 +4,13 @@ use std::path::Path;
 
 use qianshou_kernel::{
     error::{Reason, Result},
-    sheet::{Column, Sheet},
+    sheet::{Cell, Column, Sheet},
 };
 
 use super::{REF, REF_HEADER, Row, VERDICT_HEADER, of_file, text};
+
+/// How offices write ten thousand yuan.
+const TEN_THOUSANDS: &str = "万";
 
 /// The header row is one of so many first rows.
 pub(crate) const HEADER_WITHIN_ROWS: usize = 20;
@@ -37,20 +40,13 @@ enum Match {
 }
 
 impl Layout {
-    /// Finds the header row: of the first rows the first that has most known headers; it must have all required ones.
+    /// Finds the header row; it must have all required columns.
     pub(crate) fn find(file: &Path, sheet: &'static Sheet, rows: &[Row]) -> Result<Self> {
-        let score = |row: &Row| headers_of(row).iter().filter(|h| known(sheet, h).is_some()).count();
-        let mut best = None;
-        for (at, row) in rows.iter().take(HEADER_WITHIN_ROWS).enumerate() {
-            let score = score(row);
-            if score > best.map_or(0, |(_, most)| most) {
-                best = Some((at, score));
-            }
-        }
-        let Some((at, _)) = best else {
+        let Some(at) = header_row(sheet, rows) else {
             return Err(of_file(file, Reason::Malformed, no_header(sheet)));
         };
         let layout = Self::of_row(file, sheet, &rows[at], at)?;
+        layout.money_in_yuan(file, &rows[..at])?;
         let missing: Vec<&Column> = sheet.columns.iter().filter(|c| c.required && !layout.has(c)).collect();
         if missing.is_empty() {
             Ok(layout)
@@ -101,6 +97,19 @@ impl Layout {
         Ok(layout)
     }
 
+    /// Refuses money in another unit than yuan, as its own header says, or a note above where the header says nothing.
+    fn money_in_yuan(&self, file: &Path, above: &[Row]) -> Result<()> {
+        let note = above.iter().flat_map(headers_of).any(|note| note.contains("单位") && note.contains(TEN_THOUSANDS));
+        for (at, _) in self.columns.iter().filter(|(_, column)| matches!(column.cell, Cell::Yuan)) {
+            let header = &self.headers[*at];
+            if header.contains(TEN_THOUSANDS) || (note && !header.contains('元')) {
+                let detail = format!("yuan in {header}, not ten thousands | 元：{header}请换算为元，不用万元");
+                return Err(of_file(file, Reason::Malformed, detail));
+            }
+        }
+        Ok(())
+    }
+
     fn has(&self, column: &Column) -> bool {
         self.columns.iter().any(|(_, c)| std::ptr::eq(*c, column))
     }
@@ -115,6 +124,25 @@ impl Layout {
         let (missing, unknown) = (missing.join("、"), unknown.join("、"));
         format!("the columns {missing} (not known here: {unknown}) | 必填列：{missing}；不认识的列：{unknown}")
     }
+}
+
+/// Whether the header row has a column of a sheet, by its field.
+pub(crate) fn has_column(sheet: &'static Sheet, rows: &[Row], field: &str) -> bool {
+    let headers = header_row(sheet, rows).map(|at| headers_of(&rows[at])).unwrap_or_default();
+    headers.iter().any(|header| known(sheet, header).is_some_and(|(column, _)| column.field == field))
+}
+
+/// Of the first rows the first that has most known headers.
+fn header_row(sheet: &'static Sheet, rows: &[Row]) -> Option<usize> {
+    let score = |row: &Row| headers_of(row).iter().filter(|h| known(sheet, h).is_some()).count();
+    let mut best = None;
+    for (at, row) in rows.iter().take(HEADER_WITHIN_ROWS).enumerate() {
+        let score = score(row);
+        if score > best.map_or(0, |(_, most)| most) {
+            best = Some((at, score));
+        }
+    }
+    best.map(|(at, _)| at)
 }
 
 fn no_header(sheet: &Sheet) -> String {
@@ -215,6 +243,33 @@ mod tests {
         let refused = find(&[row(1, &["甲", "乙"])]).unwrap_err().to_string();
         assert!(refused.contains("--template"), "{refused}");
         assert!(find(&[]).is_err());
+    }
+
+    #[test]
+    fn money_is_in_yuan_or_the_file_is_refused() {
+        let sheet = kind("allocations").unwrap().sheet;
+        let find = |note: &str, money: &str| {
+            let rows = [row(1, &["资金安排表", note]), row(2, &["计划", "年度", "来源", "地区", money])];
+            Layout::find(Path::new("a.csv"), sheet, &rows).map(drop)
+        };
+        assert!(find("单位：元", "金额").is_ok() && find("", "金额（元）").is_ok());
+        assert!(find("单位：万元", "金额（元）").is_ok(), "the header itself says so");
+        for (note, money) in [("", "金额（万元）"), ("单位：万元", "金额"), ("金额单位（万元）", "安排金额")]
+        {
+            let refused = find(note, money).unwrap_err().to_string();
+            assert!(refused.contains("换算为元") && refused.contains("not ten thousands"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_day_money_came_in_makes_a_file_the_other_half() {
+        let payments = kind("payments").unwrap();
+        let of = |headers: &[&str]| payments.of(&[row(1, &["资金表"]), row(3, headers)]).unwrap().called();
+        assert_eq!(of(&["付款单位", "收款机构信用代码", "金额", "付款日期", "凭证号"]), "payments");
+        assert_eq!(of(&["付款单位", "收款机构信用代码", "金额", "付款日期", "凭证号", "到账日期"]), "receipts");
+        assert_eq!(of(&["payer", "payee_uscc", "amount", "received_on", "voucher"]), "receipts");
+        assert_eq!(of(&["到账日期", "收款单位"]), "receipts", "what else it lacks is told as of that half");
+        assert_eq!(payments.of(&[]).unwrap().called(), "payments");
     }
 
     #[test]

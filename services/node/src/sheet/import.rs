@@ -62,11 +62,10 @@ impl Import<'_> {
             let detail = "a file beside it, not the file itself | 另一个文件，不能覆盖原文件";
             return Err(text(Error::refused("--receipt", Reason::Malformed, detail)));
         }
-        let client = Client::new(line, &self.described.kind).map_err(text)?;
         let opened = read::open(self.file).map_err(text)?;
         let (mut blocks, reading) = blocks(opened.clone(), self.file.to_owned());
         let mut progress = Progress::new();
-        let done = self.take(client, &opened, &mut blocks, &mut progress).await;
+        let done = self.take(line, &opened, &mut blocks, &mut progress).await;
         drop(blocks);
         progress.finish();
         // Why there were no more rows goes before what that led to.
@@ -76,26 +75,28 @@ impl Import<'_> {
 
     async fn take(
         &self,
-        client: Client,
+        line: Line,
         opened: &Opened,
         blocks: &mut mpsc::Receiver<Vec<Row>>,
         progress: &mut Progress,
     ) -> Result<Summary, String> {
         let text = |error: Error| error.to_string();
         let mut first = blocks.recv().await.unwrap_or_default();
-        let layout = Layout::find(self.file, self.described.sheet, &first).map_err(text)?;
+        let described = self.described.of(&first).map_err(text)?;
+        let client = Client::new(line, &described.kind).map_err(text)?;
+        let layout = Layout::find(self.file, described.sheet, &first).map_err(text)?;
         let rows = first.split_off(layout.at + 1);
-        let begin = |file| Receipt::begin(file, opened, self.described.sheet, &layout, &first);
+        let begin = |file| Receipt::begin(file, opened, described.sheet, &layout, &first);
         let receipt = self.receipt.map(begin).transpose().map_err(text)?;
         let (columns_left, sheets_left) = (layout.unknown.clone(), opened.left.clone());
         let digest = hex::encode(&opened.digest[..8]);
-        let reader = Reader::new(self.described, layout).ok_or("no such message in the contract")?;
+        let reader = Reader::new(described, layout).ok_or("no such message in the contract")?;
         let mut running = Running {
             client,
             reader,
-            described: self.described,
+            described,
             receipt,
-            summary: Summary { columns_left, sheets_left, ..Summary::default() },
+            summary: Summary { kind: described.called(), columns_left, sheets_left, ..Summary::default() },
             dry: self.dry,
             request: format!("{digest}-{}", Ids::random(Clock::system()).fresh()),
             progress,

@@ -97,14 +97,27 @@ pub(crate) struct Described {
     pub(crate) sheet: &'static Sheet,
 }
 
+impl Described {
+    /// What commands call it.
+    pub(crate) fn called(&self) -> &'static str {
+        self.sheet.kind.unwrap_or(self.kind.collection)
+    }
+
+    /// What a file that begins with these rows is: of this kind, or the other half of what it tells.
+    pub(crate) fn of(self, rows: &[Row]) -> Result<Self> {
+        let Some(other) = self.sheet.other else { return Ok(self) };
+        let half = kind(other.kind)?;
+        Ok(if header::has_column(half.sheet, rows, other.column) { half } else { self })
+    }
+}
+
 /// A kind by its name, if it has a sheet.
 pub(crate) fn kind(name: &str) -> Result<Described> {
     let described = |kind: &Kind| kind.sheet.map(|sheet| Described { kind: *kind, sheet });
     let all: Vec<Described> = kinds().iter().filter_map(described).collect();
-    let called = |described: &Described| described.sheet.kind.unwrap_or(described.kind.collection);
-    let found = all.iter().find(|described| called(described) == name || described.kind.collection == name);
+    let found = all.iter().find(|described| described.called() == name || described.kind.collection == name);
     found.copied().ok_or_else(|| {
-        let known: Vec<&str> = all.iter().map(called).collect();
+        let known: Vec<&str> = all.iter().map(Described::called).collect();
         Error::refused("KIND", Reason::NotInList, known.join(", "))
     })
 }
@@ -140,12 +153,18 @@ mod tests {
                 "commitments" => &["division", "agency", "pairing", "cohort", "rules"],
                 "approvals" => &["pairing", "cohort"],
                 "dispatches" => &["participations"],
+                "activities" => &["pairing"],
                 "allocations" => &["counted_on"],
                 "payments" => &["flow", "year"],
                 "receipts" => &["flow"],
                 _ => &[],
             });
             fits(&message, sheet.columns, &known);
+            if let Some(other) = sheet.other {
+                let half = super::kind(other.kind).unwrap().sheet;
+                assert!(half.columns.iter().any(|column| column.field == other.column), "{}", other.column);
+                assert!(sheet.columns.iter().all(|column| column.field != other.column), "{}", other.column);
+            }
         }
     }
 

@@ -30,6 +30,8 @@ pub(crate) enum Verdict {
 /// Figures of an import.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Summary {
+    /// What the rows were taken for.
+    pub(crate) kind: &'static str,
     pub(crate) rows: u64,
     pub(crate) created: u64,
     pub(crate) changed: u64,

@@ -1,11 +1,13 @@
-//! Activities (结对活动): what a pair did together, with counts of who took part.
+//! Activities (结对活动): what a pair did together. Workers, volunteers (两工互动) and client groups who took part are counts only.
 
 use qianshou_kernel::{
+    error::Reason,
     identifier::uscc_form,
-    kind::{Check, Days, Field, Index, Noun, columns},
-    sheet::{Choice, Sheet},
+    joint::pairing::pairing_key,
+    kind::{Check, Days, Field, Index, Noun, Parts, columns},
+    sheet::{Choice, Column, Sheet},
 };
-use qianshou_proto::pairing::v1::{Activity, ActivityKind, JointGoal};
+use qianshou_proto::pairing::v1::{Activity, ActivityKind, ClientCount, JointGoal};
 
 use super::or_none;
 
@@ -24,8 +26,16 @@ static GOALS: [Choice; 4] = [
     Choice::new("PEOPLE", "人才共融", &[]),
 ];
 
+type C = Field<ClientCount>;
+static CLIENT: [C; 2] = [
+    C::text("clients", "服务对象", |group| &mut group.clients).required(),
+    C::count("persons", "人数", |group| &mut group.persons, 0..=1_000_000).required(),
+];
+static CLIENT_COLUMNS: [Column; 2] = columns(&CLIENT);
+static CLIENTS: Parts<Activity, ClientCount> = Parts { at: |activity| &mut activity.clients, fields: &CLIENT };
+
 type F = Field<Activity>;
-static FIELDS: [F; 11] = [
+static FIELDS: [F; 14] = [
     super::programme::<Activity>(|activity| &mut activity.programme, "牵手计划").required().key(),
     super::batch::<Activity>(|activity| &mut activity.batch),
     F::code("receiving_uscc", "受援机构统一社会信用代码", |activity| &mut activity.receiving_uscc, uscc_form)
@@ -49,6 +59,11 @@ static FIELDS: [F; 11] = [
     F::count("persons", "参加人数", |activity| &mut activity.persons, 0..=1_000_000).example("40"),
     F::count("volunteers", "志愿者人数", |activity| &mut activity.volunteers, 0..=1_000_000),
     F::division("division", "活动地区划代码", |activity| &mut activity.division).or(&["区划代码"]).example("640303"),
+    F::code("sending_uscc", "援派机构统一社会信用代码", |activity| &mut activity.sending_uscc, uscc_form)
+        .or(&["援派机构信用代码"])
+        .example("91350100M000100Y43"),
+    F::count("workers", "社工人数", |activity| &mut activity.workers, 0..=1_000_000).example("6"),
+    F::parts("clients", "服务对象", &CLIENTS, &CLIENT_COLUMNS).or(&["服务人群"]).example("老年人｜30；困境儿童｜10"),
 ];
 static SHEET: Sheet = Sheet::new("结对活动", &columns(&FIELDS));
 
@@ -62,18 +77,30 @@ impl Noun for Activities {
     const TABLE: &'static str = "pairing_activities";
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
+    const INDEX_LEVEL: i64 = 2;
 
     fn check(activity: &mut Activity, check: &mut Check) {
         let home = check.home.clone();
         activity.division.get_or_insert(home);
+        let Activity { programme, batch, sending_uscc, receiving_uscc, .. } = &*activity;
+        if sending_uscc.is_some() && sending_uscc == receiving_uscc {
+            check.refuse("sending_uscc", Reason::Duplicate, "receiving_uscc");
+        }
+        activity.pairing =
+            pairing_key(programme.as_deref(), batch.as_deref(), sending_uscc.as_deref(), receiving_uscc.as_deref());
         check.in_order(("until", &activity.until), ("held_on", &activity.held_on));
+        super::each_once(check, ("clients", "clients"), activity.clients.iter().map(|group| &group.clients));
     }
 
     fn index(activity: &Activity, _blind: Option<&str>) -> Index {
         let state = activity.kind().as_str_name().trim_start_matches("ACTIVITY_KIND_");
-        let Activity { programme, batch, receiving_uscc, held_on, title, .. } = activity;
+        let Activity { programme, batch, sending_uscc, receiving_uscc, held_on, title, pairing, .. } = activity;
         let key = [programme.as_deref(), batch.as_deref(), receiving_uscc.as_deref(), Some(state), held_on.as_deref()];
+        // A pairing's activities are found by its text, an agency's by its code.
         Index::new(&activity.division, state, title)
+            .also(pairing)
+            .code(sending_uscc)
+            .code(receiving_uscc)
             .claim("title", &key.into_iter().chain([or_none(title)]).collect::<Vec<_>>())
     }
 }

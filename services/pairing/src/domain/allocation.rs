@@ -1,15 +1,46 @@
 //! Allocations (资金安排): money that was set aside, from a source, for a purpose, to be spent within a term.
 
 use qianshou_kernel::{
-    kind::{Check, Days, Field, Index, Noun, columns},
+    error::Reason,
+    kind::{Check, Days, Field, Index, Noun, Parts, columns},
     sheet::Sheet,
 };
-use qianshou_proto::pairing::v1::{Allocation, FundSource};
+use qianshou_proto::pairing::v1::{Allocation, FundSource, Measure};
+use time::Date;
 
-use super::{SOURCES, fund_key, or_none, source_text};
+use super::{
+    SOURCES, fund_key,
+    measure::{self, MEASURE, MEASURE_COLUMNS},
+    or_none, source_text,
+};
+
+static PERFORMANCE: Parts<Allocation, Measure> =
+    Parts { at: |allocation| &mut allocation.performance, fields: &MEASURE };
+
+/// What money is counted in unless somebody says otherwise.
+const YUAN: &str = "CNY";
+
+/// The currency of money (ISO 4217).
+pub(super) const fn currency<R>(at: fn(&mut R) -> &mut Option<String>) -> Field<R> {
+    Field::code("currency", "币种", at, currency_form).or(&["货币", "币别"]).example(YUAN)
+}
+
+fn currency_form(text: &str, _today: Date) -> Result<String, (Reason, String)> {
+    let code = match text {
+        "人民币" | "元" | "RMB" => YUAN.to_owned(),
+        code => code.to_ascii_uppercase(),
+    };
+    let sound = code.len() == 3 && code.bytes().all(|b| b.is_ascii_uppercase());
+    if sound { Ok(code) } else { Err((Reason::Malformed, "ISO 4217, CNY".to_owned())) }
+}
+
+/// Money of which nobody says in which currency is in yuan.
+pub(super) fn in_yuan(currency: &mut Option<String>) {
+    currency.get_or_insert_with(|| YUAN.to_owned());
+}
 
 type F = Field<Allocation>;
-static FIELDS: [F; 10] = [
+static FIELDS: [F; 12] = [
     super::programme::<Allocation>(|allocation| &mut allocation.programme, "三区计划").required().key(),
     super::year::<Allocation>(|allocation| &mut allocation.year),
     F::choice::<FundSource>("source", "资金来源", |allocation| &mut allocation.source, &SOURCES)
@@ -32,6 +63,10 @@ static FIELDS: [F; 10] = [
     F::last_day("until", "可用结束日期", |allocation| &mut allocation.until),
     F::choice::<FundSource>("matches", "配套来源", |allocation| &mut allocation.matches, &SOURCES),
     F::count("match_thousandths", "配套比例（千分之）", |allocation| &mut allocation.match_thousandths, 0..=1_000_000),
+    currency::<Allocation>(|allocation| &mut allocation.currency),
+    F::parts("performance", "资金绩效", &PERFORMANCE, &MEASURE_COLUMNS)
+        .or(&["绩效记录", "绩效指标"])
+        .example("服务人次｜人次｜5000｜5230｜2023-12-20"),
 ];
 static SHEET: Sheet = Sheet::new("资金安排", &columns(&FIELDS));
 
@@ -48,6 +83,7 @@ impl Noun for Allocations {
     const INDEX_LEVEL: i64 = 2;
 
     fn check(allocation: &mut Allocation, check: &mut Check) {
+        in_yuan(&mut allocation.currency);
         let of_year =
             |day: &str| allocation.year.as_deref().filter(|year| year.len() == 4).map(|year| format!("{year}-{day}"));
         let (first, last) = (of_year("01-01"), of_year("12-31"));
@@ -55,6 +91,7 @@ impl Noun for Allocations {
         allocation.from = allocation.from.take().or(first);
         allocation.until = allocation.until.take().or(last);
         check.in_order(("until", &allocation.until), ("from", &allocation.from));
+        measure::each_once(check, "performance", &allocation.performance);
     }
 
     fn index(allocation: &Allocation, _blind: Option<&str>) -> Index {

@@ -1,6 +1,7 @@
 //! Arrivals (到岗): the host's half of a dispatch. It names the dispatch by its number, whether that is here or not.
 
 use qianshou_kernel::{
+    clock::day_after,
     kind::{Check, Days, Field, Index, Noun, columns},
     sheet::Sheet,
 };
@@ -38,6 +39,8 @@ impl Noun for Arrivals {
     const TABLE: &'static str = "pairing_arrivals";
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
+    const COLUMNS: &'static [&'static str] = &["left_on"];
+    const PHASES: &'static [(&'static str, &'static str)] = &[("LEFT", "left_on")];
     const INDEX_LEVEL: i64 = 2;
 
     fn check(arrival: &mut Arrival, check: &mut Check) {
@@ -45,9 +48,9 @@ impl Noun for Arrivals {
     }
 
     fn index(arrival: &Arrival, _blind: Option<&str>) -> Index {
-        let state = if arrival.until.is_some() { "LEFT" } else { "SERVING" };
-        let Arrival { programme, year, number, from, .. } = arrival;
-        Index::new(&arrival.division, state, number)
+        let Arrival { programme, year, number, from, until, .. } = arrival;
+        Index::new(&arrival.division, "SERVING", number)
+            .column(day_after(until))
             .claim("number", &[programme.as_deref(), year.as_deref(), number.as_deref(), from.as_deref()])
             .shares("number", number_key(programme.as_deref(), year.as_deref(), number.as_deref()))
     }

@@ -1,9 +1,10 @@
 //! Dispatches (选派): a worker is sent somewhere for a time, and takes part in projects there. The citizen number is sealed, as a worker's is.
 
 use qianshou_kernel::{
+    error::Reason,
     identifier::citizen_form,
     joint,
-    kind::{Check, Days, Field, Index, Noun, Parts, columns},
+    kind::{Check, Days, Field, Index, Noun, Parts, Referred, columns},
     sheet::{Column, Sheet},
 };
 use qianshou_proto::pairing::v1::{Dispatch, Extension};
@@ -75,17 +76,18 @@ impl Noun for Dispatches {
         dispatch.person = None;
         let home = check.home.clone();
         dispatch.division.get_or_insert(home);
-        let last = dispatch.extensions.iter().rev().find_map(|extension| extension.until.clone());
-        dispatch.until = last.or(dispatch.until.take());
-        let Dispatch { programme, year, host_division, from, until, returned_on, extensions, .. } = &*dispatch;
+        if let Some((i, last)) = dispatch.extensions.iter().map(|extension| extension.until.clone()).enumerate().last()
+        {
+            check.in_order((&format!("extensions[{i}].until"), &last), ("until", &dispatch.until));
+            dispatch.until = last.or(dispatch.until.take());
+        }
+        let Dispatch { programme, year, from, until, returned_on, extensions, .. } = &*dispatch;
         check.in_order(("until", until), ("from", from));
         check.in_order(("returned_on", returned_on), ("from", from));
         check.in_order(("until", until), ("returned_on", returned_on));
         super::in_their_order(check, ("extensions", "on"), extensions.iter().map(|extension| &extension.on));
         super::in_their_order(check, ("extensions", "until"), extensions.iter().map(|extension| &extension.until));
-        let of = |project: &String| {
-            joint::key(&[programme.as_deref(), year.as_deref(), host_division.as_deref(), Some(project)])
-        };
+        let of = |project: &String| joint::key(&[programme.as_deref(), year.as_deref(), Some(project)]);
         dispatch.participations = dispatch.projects.iter().filter_map(of).collect();
     }
 
@@ -102,6 +104,18 @@ impl Noun for Dispatches {
                 "unnumbered",
                 if number.is_none() { unnumbered_key(programme, year, host_division.as_deref()) } else { None },
             )
+    }
+
+    /// Whoever takes another's place does so in the same programme, and not before that one has gone.
+    fn settle(dispatch: &mut Dispatch, referred: &Referred<'_>, check: &mut Check) {
+        let Some(before) = super::referred_to::<Dispatch>(&dispatch.replaces, referred) else { return };
+        let gone = before.returned_on.or(before.until);
+        if before.programme.is_some() && before.programme != dispatch.programme {
+            check.refuse("replaces", Reason::Malformed, "of the same programme | 同一计划的派遣");
+        } else if gone.is_none() {
+            check.refuse("replaces", Reason::Malformed, "of somebody who has returned | 已返回或已到期的派遣");
+        }
+        check.in_order(("from", &dispatch.from), ("replaces", &gone));
     }
 
     fn take_secret(dispatch: &mut Dispatch) -> Option<String> {

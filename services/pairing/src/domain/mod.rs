@@ -1,5 +1,6 @@
 //! The nouns of pairing and their rules. Pure: no async, no SQL, no tonic.
 
+pub mod acceptance;
 pub mod activity;
 pub mod allocation;
 pub mod approval;
@@ -7,6 +8,7 @@ pub mod arrival;
 pub mod commitment;
 pub mod dispatch;
 pub mod findings;
+mod measure;
 pub mod need;
 pub mod offer;
 pub mod order;
@@ -19,9 +21,9 @@ pub mod receipt;
 use std::collections::BTreeMap;
 
 pub use self::{
-    activity::Activities, allocation::Allocations, approval::Approvals, arrival::Arrivals, commitment::Commitments,
-    dispatch::Dispatches, need::Needs, offer::Offers, order::Orders, outcome::Outcomes, payment::Payments,
-    programme::Programmes, project::Projects, receipt::Receipts,
+    acceptance::Acceptances, activity::Activities, allocation::Allocations, approval::Approvals, arrival::Arrivals,
+    commitment::Commitments, dispatch::Dispatches, need::Needs, offer::Offers, order::Orders, outcome::Outcomes,
+    payment::Payments, programme::Programmes, project::Projects, receipt::Receipts,
 };
 use prost::Message;
 use qianshou_kernel::{
@@ -34,7 +36,7 @@ use qianshou_proto::{pairing::v1::FundSource, registry::v1::Agency};
 use time::Date;
 
 /// Every kind of this house; one that refers to others stands behind them.
-pub const KINDS: [Kind; 14] = [
+pub const KINDS: [Kind; 15] = [
     Kind::of::<Programmes>(),
     Kind::of::<Commitments>(),
     Kind::of::<Approvals>(),
@@ -49,6 +51,7 @@ pub const KINDS: [Kind; 14] = [
     Kind::of::<Offers>(),
     Kind::of::<Needs>(),
     Kind::of::<Orders>(),
+    Kind::of::<Acceptances>(),
 ];
 
 /// The registry's collection of agencies.

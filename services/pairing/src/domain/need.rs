@@ -1,6 +1,7 @@
 //! Needs (服务需求): what is needed somewhere, told by whoever answers for it; never by or of a service user.
 
 use qianshou_kernel::{
+    clock::day_after,
     kind::{Check, Days, Field, Index, Noun, columns},
     sheet::Sheet,
 };
@@ -41,15 +42,18 @@ impl Noun for Needs {
     const TABLE: &'static str = "pairing_needs";
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
+    const COLUMNS: &'static [&'static str] = &["closed_on"];
+    const PHASES: &'static [(&'static str, &'static str)] = &[("CLOSED", "closed_on")];
+    const INDEX_LEVEL: i64 = 2;
 
     fn check(need: &mut Need, check: &mut Check) {
         check.in_order(("until", &need.until), ("from", &need.from));
     }
 
     fn index(need: &Need, _blind: Option<&str>) -> Index {
-        let state = if need.until.is_some() { "CLOSED" } else { "OPEN" };
-        let Need { party, title, division, from, .. } = need;
-        Index::new(division, state, title)
+        let Need { party, title, division, from, until, .. } = need;
+        Index::new(division, "OPEN", title)
+            .column(day_after(until))
             .claim("title", &[party.as_deref(), title.as_deref(), division.as_deref(), from.as_deref()])
     }
 }

@@ -1,7 +1,7 @@
 //! Offers (资源供给): what one of the five parties can give, or an item of a service menu; and how well it fits a need.
 
 use qianshou_kernel::{
-    clock::parse_day,
+    clock::{day_after, parse_day},
     joint::{Said, newest},
     kind::{Check, Days, Field, Index, Noun, columns},
     sheet::{Choice, Sheet},
@@ -18,7 +18,7 @@ pub(super) static PARTIES: [Choice; 5] = [
 ];
 
 type F = Field<Offer>;
-static FIELDS: [F; 8] = [
+static FIELDS: [F; 9] = [
     F::text("party", "提供方", |offer| &mut offer.party)
         .or(&["单位", "单位名称"])
         .required()
@@ -37,6 +37,7 @@ static FIELDS: [F; 8] = [
     F::count("quantity", "数量", |offer| &mut offer.quantity, 1..=10_000_000).example("10"),
     F::day("from", "开始日期", |offer| &mut offer.from, Days::Any).required().key().example("2023-01-01"),
     F::last_day("until", "结束日期", |offer| &mut offer.until),
+    F::text("menu_code", "菜单编号", |offer| &mut offer.menu_code).or(&["服务菜单编号", "菜单号"]).example("YL-03"),
 ];
 static SHEET: Sheet = Sheet::new("资源供给", &columns(&FIELDS));
 
@@ -50,6 +51,8 @@ impl Noun for Offers {
     const TABLE: &'static str = "pairing_offers";
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
+    const COLUMNS: &'static [&'static str] = &["closed_on"];
+    const PHASES: &'static [(&'static str, &'static str)] = &[("CLOSED", "closed_on")];
     const INDEX_LEVEL: i64 = 2;
 
     fn check(offer: &mut Offer, check: &mut Check) {
@@ -57,11 +60,15 @@ impl Noun for Offers {
     }
 
     fn index(offer: &Offer, _blind: Option<&str>) -> Index {
-        let state = if offer.until.is_some() { "CLOSED" } else { "OPEN" };
-        let Offer { party, title, division, from, .. } = offer;
-        Index::new(division, state, title)
+        let Offer { party, title, division, from, until, menu_code, .. } = offer;
+        let sort = if menu_code.is_some() { "MENU" } else { "RESOURCE" };
+        Index::new(division, "OPEN", title)
+            .of_type(sort, "OFFER_TYPE_")
+            .code(menu_code)
+            .column(day_after(until))
             .claim("title", &[party.as_deref(), title.as_deref(), division.as_deref(), from.as_deref()])
             .shares("kind", offer.kind.clone())
+            .claim("menu_code", &[division.as_deref(), menu_code.as_deref(), from.as_deref()])
     }
 }
 

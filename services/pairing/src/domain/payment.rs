@@ -6,12 +6,17 @@ use qianshou_kernel::{
     kind::{Check, Days, Field, Index, Noun, columns},
     sheet::Sheet,
 };
-use qianshou_proto::pairing::v1::{FundSource, Payment};
+use qianshou_proto::pairing::v1::{FundSource, Payment, ProjectStageKind};
 
-use super::SOURCES;
+use super::{
+    SOURCES,
+    allocation::{currency, in_yuan},
+    project::STAGES,
+    receipt::Receipts,
+};
 
 type F = Field<Payment>;
-static FIELDS: [F; 10] = [
+static FIELDS: [F; 14] = [
     F::text("payer", "付款单位", |payment| &mut payment.payer)
         .or(&["付款方", "拨款单位"])
         .required()
@@ -44,8 +49,15 @@ static FIELDS: [F; 10] = [
         .key()
         .example("PZ-2023-0001"),
     F::division("division", "付款单位区划代码", |payment| &mut payment.division).or(&["付款地区划代码"]).example("64"),
+    currency::<Payment>(|payment| &mut payment.currency),
+    F::choice::<ProjectStageKind>("stage", "付款阶段", |payment| &mut payment.stage, &STAGES)
+        .or(&["分期", "项目阶段"])
+        .example("立项"),
+    F::text("number", "派遣编号", |payment| &mut payment.number).or(&["选派编号"]).example("2023-001"),
+    F::code("dispatch_year", "派遣年度", |payment| &mut payment.dispatch_year, super::year_form).or(&["选派年度"]),
 ];
-static SHEET: Sheet = Sheet::new("资金拨付", &columns(&FIELDS));
+// With the day it came in, the same file is the payee's half.
+static SHEET: Sheet = Sheet::new("资金拨付", &columns(&FIELDS)).or(Receipts::COLLECTION, "received_on");
 
 /// The text that payments share which pay the same to the same on one day; `None`: for nothing in particular, which may well be the
 /// same twice.
@@ -75,6 +87,16 @@ impl Noun for Payments {
         let home = check.home.clone();
         payment.division.get_or_insert(home);
         payment.year = payment.paid_on.as_deref().and_then(|on| on.get(..4)).map(str::to_owned);
+        in_yuan(&mut payment.currency);
+        if payment.stage.is_some() {
+            check.required("project", &payment.project);
+        }
+        if payment.dispatch_year.is_some() {
+            check.required("number", &payment.number);
+        }
+        if payment.number.is_some() {
+            check.required("programme", &payment.programme);
+        }
         payment.flow = flow_key(payment.payer.as_deref(), payment.payee_uscc.as_deref(), payment.voucher.as_deref());
     }
 

@@ -8,8 +8,10 @@ use qianshou_kernel::{
 };
 use qianshou_proto::pairing::v1::Receipt;
 
+use super::allocation::{currency, in_yuan};
+
 type F = Field<Receipt>;
-static FIELDS: [F; 6] = [
+static FIELDS: [F; 8] = [
     F::text("payer", "付款单位", |receipt| &mut receipt.payer)
         .or(&["付款方", "拨款单位"])
         .required()
@@ -36,6 +38,10 @@ static FIELDS: [F; 6] = [
         .key()
         .example("PZ-2023-0001"),
     F::division("division", "收款机构区划代码", |receipt| &mut receipt.division).or(&["收款地区划代码"]).example("64"),
+    currency::<Receipt>(|receipt| &mut receipt.currency),
+    F::day("paid_on", "付款日期", |receipt| &mut receipt.paid_on, Days::Past)
+        .or(&["拨付日期", "支付日期"])
+        .example("2023-05-20"),
 ];
 static SHEET: Sheet = Sheet::new("资金到账", &columns(&FIELDS));
 
@@ -54,6 +60,8 @@ impl Noun for Receipts {
     fn check(receipt: &mut Receipt, check: &mut Check) {
         let home = check.home.clone();
         receipt.division.get_or_insert(home);
+        in_yuan(&mut receipt.currency);
+        check.in_order(("received_on", &receipt.received_on), ("paid_on", &receipt.paid_on));
         receipt.flow = flow_key(receipt.payer.as_deref(), receipt.payee_uscc.as_deref(), receipt.voucher.as_deref());
     }
 

@@ -17,8 +17,8 @@ use time::Date;
 use crate::{
     Pairing,
     domain::{
-        Activities, Allocations, Approvals, Arrivals, Commitments, Dispatches, Needs, Offers, Orders, Outcomes,
-        Payments, Programmes, Projects, Receipts,
+        Acceptances, Activities, Allocations, Approvals, Arrivals, Commitments, Dispatches, Needs, Offers, Orders,
+        Outcomes, Payments, Programmes, Projects, Receipts,
     },
 };
 
@@ -38,6 +38,7 @@ nouns! {
     Offer offer Offers offers;
     Need need Needs needs;
     Order order Orders orders;
+    Acceptance acceptance Acceptances acceptances;
     {
         async fn get_pairing(&self, request: tonic::Request<api::GetPairingRequest>)
             -> Result<tonic::Response<api::GetPairingResponse>, tonic::Status> {

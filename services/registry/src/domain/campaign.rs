@@ -1,7 +1,7 @@
 //! Campaigns (专项行动): a flood, an epidemic, a year of quality. For as long as one lasts it counts what it likes, in figures of its own.
 
 use qianshou_kernel::{
-    clock::{format_day, parse_day},
+    clock::day_after,
     error::Reason,
     kind::{Check, Days, Field, Index, Noun, Parts, columns},
     sheet::{Column, Sheet},
@@ -62,9 +62,8 @@ impl Noun for Campaigns {
     }
 
     fn index(campaign: &Campaign, _blind: Option<&str>) -> Index {
-        let over = campaign.ends_on.as_deref().and_then(parse_day).and_then(|last| last.next_day());
         Index::new(&campaign.division, "STANDING", &campaign.title)
-            .column(over.map(format_day))
+            .column(day_after(&campaign.ends_on))
             .claim("title", &[campaign.title.as_deref(), campaign.starts_on.as_deref()])
     }
 }

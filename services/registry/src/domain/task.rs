@@ -1,7 +1,7 @@
 //! Tasks (任务分工): the city plans, the county supervises, the township implements; what is not done in time is handed up.
 
 use qianshou_kernel::{
-    clock::{format_day, parse_day},
+    clock::day_after,
     error::Reason,
     id::Area,
     kind::{Check, Days, Field, Index, Noun, Parts, columns},
@@ -99,9 +99,9 @@ impl Noun for Tasks {
 
     fn index(task: &Task, _blind: Option<&str>) -> Index {
         let done = task.done_on.is_some();
-        let overdue = task.due_on.as_deref().filter(|_| !done).and_then(parse_day).and_then(|due| due.next_day());
+        let overdue = if done { None } else { day_after(&task.due_on) };
         Index::new(&task.division, if done { "DONE" } else { "OPEN" }, &task.title)
-            .column(overdue.map(format_day))
+            .column(overdue)
             .claim("title", &[task.title.as_deref(), task.division.as_deref(), task.issued_on.as_deref()])
     }
 }
