@@ -4,13 +4,7 @@
 use std::collections::BTreeSet;
 
 use prost::Message;
-use qianshou_kernel::{
-    binds,
-    error::{Error, Result},
-    id::Name,
-    joint::Said,
-    ledger::Ledger,
-};
+use qianshou_kernel::{binds, error::Result, joint::Said, ledger::Ledger};
 
 /// The ledger, asked for halves.
 #[derive(Clone)]
@@ -52,10 +46,4 @@ impl Halves {
         let rows = self.0.db().fetch(sql, binds).await?;
         rows.iter().map(|row| Ok(Place { area: row.text(0)?, name: row.text(1)? })).collect()
     }
-}
-
-/// The home in a name that the ledger holds.
-pub(crate) fn home_of(name: &str) -> Result<String> {
-    let name: Name = name.parse().map_err(|_| Error::broken("an index holds what is no name"))?;
-    Ok(name.home().to_owned())
 }

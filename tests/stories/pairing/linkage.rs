@@ -1,9 +1,12 @@
 //! A service menu, orders from it and what becomes of them, across provinces; what ends later is open until then; who takes whose place.
 
-use qianshou_kernel::{clock::parse_day, error::Reason, id::Name, joint, kind::ListQuery, ledger::Version};
+use qianshou_kernel::{error::Reason, kind::ListQuery};
 use qianshou_proto::{
     exchange::v1::KindClause,
-    pairing::v1::{Acceptance, Activity, Arrival, Dispatch, Need, Offer, Order, OrderStage, Project, ProjectStageKind},
+    pairing::v1::{
+        Acceptance, Activity, Arrival, Dispatch, ListMatchesRequest, ListOrderStatesRequest, Need, Offer, Order,
+        OrderStage, Project, ProjectStageKind,
+    },
 };
 use qianshou_tests::{
     Caller, World, eventually,
@@ -26,23 +29,21 @@ stories! {
     the_activities_of_a_pairing_are_found
 }
 
-/// What is known of records of a kind at a node.
-async fn said<N: Noun>(at: &Caller) -> Vec<joint::Said<N>> {
-    let said = |mut noun: N| {
-        let name: Name = noun.name_mut().as_deref().unwrap().parse().unwrap();
-        let (epoch, revision) = noun.etag_mut().as_deref().unwrap().split_once('.').unwrap();
-        let version = Version { epoch: epoch.parse().unwrap(), revision: revision.parse().unwrap() };
-        joint::Said { name, version, cut: None, said: Some(noun) }
-    };
-    at.list_all::<N>(ListQuery::default()).await.into_iter().map(said).collect()
-}
-
-/// Where the only order stands, as a node's own halves say.
+/// Where the only order stands, as a node says.
 async fn stage(at: &Caller) -> Option<OrderStage> {
-    let orders = said::<Order>(at).await;
-    let state = joint::order::order_state(orders.first()?, &said::<Acceptance>(at).await, parse_day("2024-06-01")?)?;
-    assert_eq!(state.order.as_ref().map(|cited| cited.name()), Some(orders[0].name.as_str()));
-    Some(state.stage())
+    let asked = ListOrderStatesRequest { at: Some("2024-06-01".into()), ..ListOrderStatesRequest::default() };
+    let told = at.pairing().list_order_states(asked).await.unwrap().into_inner();
+    assert_eq!(told.next_page_token, None);
+    let [order] = &told.orders[..] else { return None };
+    let asked = ListOrderStatesRequest {
+        state: Some(order.stage().as_str_name().trim_start_matches("ORDER_STAGE_").into()),
+        at: Some("2024-06-01".into()),
+        page_size: Some(1),
+        ..ListOrderStatesRequest::default()
+    };
+    let page = at.pairing().list_order_states(asked).await.unwrap().into_inner();
+    assert_eq!(page.orders.len(), 1);
+    Some(order.stage())
 }
 
 /// Fujian's menu, Ningxia's need: each writes its own half, and both see the same.
@@ -83,7 +84,11 @@ async fn an_order_is_told_by_both_its_halves(world: World) {
     let found = ListQuery { query: Some("yl03".into()), ..ListQuery::default() };
     assert_eq!((item.menu_code(), &ningxia.list_all::<Offer>(found).await[..]), ("YL-03", std::slice::from_ref(&item)));
     let wanted = ningxia.create(need(1)).await.unwrap().noun;
-    let mut ordered = ningxia.create(Order { offer: item.name.clone(), ..order(1, wanted.name()) }).await.unwrap().noun;
+    let mut ordered = ningxia
+        .create(Order { offer: item.name.clone(), quantity: Some(1), ..order(1, wanted.name()) })
+        .await
+        .unwrap()
+        .noun;
     both(OrderStage::Ordered).await;
 
     let mut taken = fujian.create(Acceptance { deliveries: vec![], ..acceptance(ordered.name()) }).await.unwrap().noun;
@@ -96,6 +101,13 @@ async fn an_order_is_told_by_both_its_halves(world: World) {
     (ordered.confirmed_on, ordered.feedback) = (Some("2023-05-22".into()), Some(0));
     ningxia.replace(ordered).await.unwrap();
     both(OrderStage::Confirmed).await;
+    // What was ordered is not offered again.
+    let asked = ListMatchesRequest { need: wanted.name.clone(), ..ListMatchesRequest::default() };
+    let matches = ningxia.pairing().list_matches(asked).await.unwrap().into_inner().matches;
+    let left = matches.iter().find(|found| found.offer == item.name).map(|found| found.left);
+    assert_eq!((item.quantity(), left.flatten()), (2, Some(1)));
+    let asked = ListOrderStatesRequest { state: Some("LOST".into()), ..ListOrderStatesRequest::default() };
+    refused(ningxia.pairing().list_order_states(asked).await, Reason::NotInList, "state");
 }
 
 async fn what_is_ordered_is_there_and_stays(world: World) {

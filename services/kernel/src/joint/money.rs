@@ -1,5 +1,5 @@
 //! Money on its way: a payment that its receipt matches. Each receipt matches one payment and each payment one receipt, of the same payer,
-//! payee, voucher and amount; of several payments the first by day and name. So what was paid twice and came in once counts once.
+//! payee, voucher, amount and currency; of several payments the first by day and name. So what was paid twice and came in once counts once.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,9 @@ use qianshou_proto::pairing::v1::{Payment, Receipt, Transfer};
 
 use super::Said;
 use crate::clock::parse_day;
+
+/// What money is in if nobody says.
+const YUAN: &str = "CNY";
 
 /// The text that both halves share.
 #[must_use]
@@ -20,21 +23,21 @@ pub type Matched<'a> = (&'a Said<Payment>, &'a Said<Receipt>);
 /// Which payment is matched by which receipt; in the order of the payments' days and names.
 #[must_use]
 pub fn matches<'a>(payments: &'a [Said<Payment>], receipts: &'a [Said<Receipt>]) -> Vec<Matched<'a>> {
-    let mut open: BTreeMap<(&str, i64), Vec<&Said<Receipt>>> = BTreeMap::new();
+    let mut open: BTreeMap<(&str, i64, &str), Vec<&Said<Receipt>>> = BTreeMap::new();
     let mut received = super::newest(receipts);
     received.sort_by_key(|(said, receipt)| (receipt.received_on.clone(), said.name.clone()));
     for (said, receipt) in received.into_iter().rev() {
         let holds =
             said.cut.is_none_or(|cut| receipt.received_on.as_deref().and_then(parse_day).is_some_and(|on| on < cut));
         if let (Some(flow), Some(fen), true) = (receipt.flow.as_deref(), receipt.amount_fen, holds) {
-            open.entry((flow, fen)).or_default().push(said);
+            open.entry((flow, fen, receipt.currency.as_deref().unwrap_or(YUAN))).or_default().push(said);
         }
     }
     let mut paid = super::newest(payments);
     paid.sort_by_key(|(said, payment)| (payment.paid_on.clone(), said.name.clone()));
     let matched = |(said, payment): (&'a Said<Payment>, &'a Payment)| {
         let on = payment.paid_on.as_deref().and_then(parse_day)?;
-        let key = (payment.flow.as_deref()?, payment.amount_fen?);
+        let key = (payment.flow.as_deref()?, payment.amount_fen?, payment.currency.as_deref().unwrap_or(YUAN));
         said.cut.is_none_or(|cut| on < cut).then(|| open.get_mut(&key)?.pop().map(|receipt| (said, receipt)))?
     };
     paid.into_iter().filter_map(matched).collect()
@@ -58,6 +61,7 @@ pub fn transfers<'a>(
                 paid_on: payment.paid_on.clone(),
                 division: payment.division.clone(),
                 year: payment.year.clone(),
+                currency: payment.currency.clone(),
             },
         ))
     };

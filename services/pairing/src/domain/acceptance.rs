@@ -82,6 +82,7 @@ impl Noun for Acceptances {
         Index::new(&acceptance.division, state, &None)
             .claim("order", &[acceptance.order.as_deref()])
             .link_or_mention("order", &acceptance.order)
+            .shares("order", acceptance.order.clone())
     }
 
     /// Only the node of the offer answers for it.

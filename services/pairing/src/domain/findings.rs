@@ -58,6 +58,7 @@ pub fn findings(books: &Books, at: Date, on_its_way_days: u32) -> Vec<Finding> {
     found.purposes(books);
     found.matching(books);
     found.days_of_service(books, at);
+    found.service_behind(books, late);
     found.supervision(books, at);
     found.tags(books);
     found.outcomes(books, at);
@@ -208,6 +209,20 @@ impl Found {
             let days = day(&arrival.from).map(|from| (last - from).whole_days() + 1);
             if days.is_some_and(|days| i64::from(arrival.service_days()) > days.max(0)) {
                 self.add(FindingKind::TooManyDays, said, &arrival.division, ());
+            }
+        }
+    }
+
+    /// Payments for a dispatch, long after they were made, of which no arrival confirms a day of service.
+    fn service_behind(&mut self, books: &Books, late: Date) {
+        let arrivals = newest(&books.arrivals);
+        let key = |a: &Arrival| number_key(a.programme.as_deref(), a.year.as_deref(), a.number.as_deref());
+        let confirmed = arrivals.iter().filter(|(_, a)| a.service_days() > 0 && a.confirmed != Some(false));
+        let served: BTreeSet<String> = confirmed.filter_map(|(_, a)| key(a)).collect();
+        for (said, payment) in newest(&books.payments) {
+            let Some(number) = super::payment::served(payment) else { continue };
+            if day(&payment.paid_on).is_some_and(|paid| paid < late) && !served.contains(&number) {
+                self.add(FindingKind::PaidWithoutService, said, &payment.division, ());
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Offers (资源供给): what one of the five parties can give, or an item of a service menu; and how well it fits a need.
 
+use std::collections::BTreeMap;
+
 use qianshou_kernel::{
     clock::{day_after, parse_day},
     joint::{Said, newest},
@@ -72,17 +74,23 @@ impl Noun for Offers {
     }
 }
 
-/// The offers that fit a need, the best first: of the same kind, and for some of its days. The parts of a score are told, so anybody can
+/// The offers that fit a need, the best first: of the same kind, for some of its days, and not all ordered yet. The parts of a score are told, so anybody can
 /// check them: kind 40, place 30, quantity 20, term 10.
 #[must_use]
-pub fn matches(need: &Need, offers: &[Said<Offer>]) -> Vec<Match> {
+pub fn matches(need: &Need, offers: &[Said<Offer>], ordered: &BTreeMap<String, u64>) -> Vec<Match> {
     let mut matches: Vec<Match> = newest(offers)
         .into_iter()
         .filter(|(said, offer)| said.cut.is_none() && offer.kind.is_some() && offer.kind == need.kind)
         .filter_map(|(said, offer)| {
             let place_points = place(need.division(), offer.division());
-            let quantity_points = match (need.quantity, offer.quantity) {
-                (Some(needed), Some(offered)) if needed > 0 => QUANTITY * offered.min(needed) / needed,
+            let taken = ordered.get(said.name.as_str()).copied().unwrap_or(0);
+            let left = offer.quantity.map(|offered| u64::from(offered).saturating_sub(taken));
+            let quantity_points = match (need.quantity, left) {
+                (_, Some(0)) => return None,
+                (Some(needed), Some(left)) if needed > 0 => {
+                    let needed = u64::from(needed);
+                    u32::try_from(u64::from(QUANTITY) * left.min(needed) / needed).unwrap_or(QUANTITY)
+                }
                 _ => QUANTITY,
             };
             let term_points = term(need, offer)?;
@@ -93,6 +101,7 @@ pub fn matches(need: &Need, offers: &[Said<Offer>]) -> Vec<Match> {
                 place_points: Some(place_points),
                 quantity_points: Some(quantity_points),
                 term_points: Some(term_points),
+                left,
             })
         })
         .collect();
@@ -166,7 +175,11 @@ mod tests {
             offer("d", "养老服务", "640324", None, "2024-01-01", ""),
             offer("e", "养老服务", "640324", None, "2023-07-02", ""),
         ];
-        let told: Vec<(String, u32, u32)> = matches(&need, &offers)
+        // What is ordered already can be had no more.
+        let ordered = |n| BTreeMap::from([("nodes/35/offers/b".to_owned(), n)]);
+        assert_eq!(matches(&need, &offers, &ordered(3))[1].score(), 84);
+        assert_eq!(matches(&need, &offers, &ordered(5)).len(), 2);
+        let told: Vec<(String, u32, u32)> = matches(&need, &offers, &BTreeMap::new())
             .iter()
             .map(|m| (m.offer().rsplit('/').next().unwrap().to_owned(), m.score(), m.term_points()))
             .collect();

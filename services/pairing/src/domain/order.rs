@@ -73,5 +73,6 @@ impl Noun for Orders {
             .claim("offer", &[order.offer.as_deref(), order.need.as_deref(), order.ordered_on.as_deref()])
             .link_or_mention("offer", &order.offer)
             .link_or_mention("need", &order.need)
+            .shares("offer", order.offer.clone())
     }
 }

@@ -11,6 +11,7 @@ use qianshou_proto::pairing::v1::{FundSource, Payment, ProjectStageKind};
 use super::{
     SOURCES,
     allocation::{currency, in_yuan},
+    number_key,
     project::STAGES,
     receipt::Receipts,
 };
@@ -69,6 +70,12 @@ pub(crate) fn thing(payment: &Payment) -> Option<String> {
     let [programme, project, purpose] = what;
     let whom = [payer.as_deref(), payee_uscc.as_deref(), paid_on.as_deref()];
     joint::key(&[whom[0], whom[1], whom[2], Some(&source), Some(&amount), programme, project, purpose])
+}
+
+/// The text that it shares with the arrival whose days of service it pays for, if it says which.
+pub(crate) fn served(payment: &Payment) -> Option<String> {
+    let year = payment.dispatch_year.as_deref().or(payment.year.as_deref());
+    number_key(payment.programme.as_deref(), year, payment.number.as_deref())
 }
 
 /// The noun.

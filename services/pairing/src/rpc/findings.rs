@@ -1,12 +1,11 @@
 //! Findings, computed from the records that are here whenever somebody asks: a block of records at a time, with what shares a text with
 //! them. What it costs depends on the page, not on what is stored.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use qianshou_kernel::{
     clock::format_day,
     error::Result,
-    id::Area,
     identity::Caller,
     joint::Said,
     kind::{Kind, Noun, page_key, page_token},
@@ -19,7 +18,7 @@ use qianshou_proto::{
     registry::v1::Tag,
 };
 
-use super::{lies_in, within};
+use super::{View, within};
 use crate::{
     Pairing,
     domain::{
@@ -27,7 +26,7 @@ use crate::{
         findings::{Books, findings},
         fund_key, number_key, payment, source_text, unnumbered_key,
     },
-    store::{Place, home_of},
+    store::Place,
 };
 
 /// Records looked at together, and for one page at most.
@@ -79,28 +78,23 @@ impl Pairing {
         let size = self.verbs.page_size(asked.page_size)?;
         let question = format!("findings {} {}", area.as_str(), format_day(at));
         let mut reached = Reached::read(page_key(&question, asked.page_token.as_deref())?);
-        let node = self.verbs.ledger.node();
-        // What the other side says of something that both do is told to whoever answers for all of this node.
-        let whole = area.as_str() == node || area.as_str() == Area::NATION;
-        let (from, until) =
-            if whole { ("0".to_owned(), ":".to_owned()) } else { (area.as_str().to_owned(), end(&area)) };
+        let view = View::new(self.verbs.ledger.node(), area);
+        let (from, until) = view.range();
 
         let mut page: Vec<Finding> = vec![];
         let mut looked_at = 0;
         while let Some(subject) = SUBJECTS.get(reached.subject) {
             let rows = self.halves().walk(subject.table, &from, &until, &reached.place, BLOCK).await?;
             looked_at += rows.len();
-            let concerns = |row: &&Place| Ok(lies_in(&area, Some(&row.area)) || (whole && home_of(&row.name)? != node));
-            let names: Vec<String> = rows
-                .iter()
-                .filter_map(|row| concerns(&row).map(|does| does.then(|| row.name.clone())).transpose())
-                .collect::<Result<_>>()?;
+            let names: Vec<String> = rows.iter().filter(|row| view.shows(row)).map(|row| row.name.clone()).collect();
             let books = self.books(subject.collection, &names).await?;
-            let mut found = findings(&books, at, self.settings.payment_on_its_way_days);
-            found.retain(|finding| names.iter().any(|name| name == finding.record()));
+            let mut found: BTreeMap<String, Vec<Finding>> = names.into_iter().map(|name| (name, vec![])).collect();
+            for finding in findings(&books, at, self.settings.payment_on_its_way_days) {
+                // Of what only shares a text with these, others tell.
+                found.entry(finding.record().to_owned()).and_modify(|of| of.push(finding));
+            }
             for row in &rows {
-                let of_row: Vec<Finding> =
-                    found.iter().filter(|finding| finding.record() == row.name).cloned().collect();
+                let of_row = found.remove(&row.name).unwrap_or_default();
                 let fresh = of_row.len() - reached.told.min(of_row.len());
                 let room = size - page.len();
                 page.extend(of_row.into_iter().skip(reached.told).take(room));
@@ -189,9 +183,11 @@ impl Pairing {
             let known = self.verbs.ledger.is_shared(Allocations::COLLECTION, "programme", programme).await?;
             funded.extend(known.then(|| programme.to_owned()));
         }
+        let numbers: Vec<_> = said(&of).map(payment::served).collect();
+        let arrivals = halves.sharing(Arrivals::COLLECTION, "number", numbers).await?;
         payments.extend(alike);
         payments.extend(of);
-        Ok(Books { payments, receipts, allocations, funded, ..Books::default() })
+        Ok(Books { payments, receipts, allocations, arrivals, funded, ..Books::default() })
     }
 
     /// Halves of pairings with their programmes' rules, what they have reached, and the tags of the receiving counties.
@@ -215,9 +211,4 @@ fn said<T>(records: &[Said<T>]) -> impl Iterator<Item = &T> {
 
 fn answer(findings: Vec<Finding>, question: &str, reached: &Reached) -> Result<ListFindingsResponse> {
     Ok(ListFindingsResponse { findings, next_page_token: Some(page_token(question, &reached.key())?) })
-}
-
-/// The first code beyond an area.
-fn end(area: &Area) -> String {
-    area.after().unwrap_or_else(|| ":".to_owned())
 }

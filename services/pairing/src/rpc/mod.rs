@@ -2,12 +2,13 @@
 
 mod findings;
 mod matches;
+mod orders;
 mod pairings;
 
 use qianshou_kernel::{
     clock::parse_day,
     error::{Error, Reason, Result},
-    id::Area,
+    id::{Area, Name},
     identity::{Caller, Role},
     nouns,
 };
@@ -20,6 +21,7 @@ use crate::{
         Acceptances, Activities, Allocations, Approvals, Arrivals, Commitments, Dispatches, Needs, Offers, Orders,
         Outcomes, Payments, Programmes, Projects, Receipts,
     },
+    store::Place,
 };
 
 nouns! {
@@ -63,6 +65,12 @@ nouns! {
             let caller = qianshou_kernel::server::caller(&request)?;
             Ok(tonic::Response::new(self.match_list(&caller, request.into_inner()).await?))
         }
+
+        async fn list_order_states(&self, request: tonic::Request<api::ListOrderStatesRequest>)
+            -> Result<tonic::Response<api::ListOrderStatesResponse>, tonic::Status> {
+            let caller = qianshou_kernel::server::caller(&request)?;
+            Ok(tonic::Response::new(self.order_state_list(&caller, request.into_inner()).await?))
+        }
     }
 }
 
@@ -91,6 +99,34 @@ fn within(caller: &Caller, text: Option<&str>) -> Result<Area> {
     let area = Area::parse(text).ok_or_else(|| Error::refused("area", Reason::Malformed, "2, 4, 6, 9, 12 digits"))?;
     caller.need_area("area", area.as_str())?;
     Ok(area)
+}
+
+/// What is shown of a table of halves to whoever asks for an area: its own records, and to whoever answers for all of this node also what
+/// the other sides say.
+struct View {
+    node: String,
+    area: Area,
+    whole: bool,
+}
+
+impl View {
+    fn new(node: &str, area: Area) -> Self {
+        let whole = area.as_str() == node || area.as_str() == Area::NATION;
+        Self { node: node.to_owned(), area, whole }
+    }
+
+    /// The first code, and the first beyond.
+    fn range(&self) -> (String, String) {
+        if self.whole {
+            return (String::new(), ":".to_owned());
+        }
+        (self.area.as_str().to_owned(), self.area.after().unwrap_or_else(|| ":".to_owned()))
+    }
+
+    fn shows(&self, row: &Place) -> bool {
+        let of_others = || row.name.parse::<Name>().is_ok_and(|name| name.home() != self.node);
+        lies_in(&self.area, Some(&row.area)) || (self.whole && of_others())
+    }
 }
 
 /// Whether a division lies in an area.
