@@ -25,7 +25,7 @@ use qianshou_tests::{
     verbs::Noun,
 };
 
-use super::figures;
+use super::{figures, period};
 
 stories! {
     everything_reaches_the_nation_without_names
@@ -146,6 +146,14 @@ async fn everything_reaches_the_nation_without_names(world: World) {
         for at in [&ningxia.admin, &nation.admin] {
             assert_eq!(figures(at, "64", "2023-12-31", &[indicator]).await, [expected], "{indicator}");
         }
+    }
+    for at in [&ningxia.admin, &nation.admin] {
+        let flows = [("task_total", "2021"), ("task_done", "2021"), ("certified_new", "2019")];
+        let mut told = vec![];
+        for (indicator, year) in flows {
+            told.extend(period(at, "64", year, indicator).await);
+        }
+        assert_eq!(told, [1, 0, 1]);
     }
     let (at_home, abroad) = (everything(&ningxia).await, everything(&nation).await);
     for secret in [citizen(1), full_name(1), uscc(1), "2019-00000001".to_owned(), "掌政镇社工站1".to_owned()] {

@@ -155,7 +155,9 @@ fn fits_its_system(station: &Station, check: &mut Check) {
     let area = station.division.as_deref().and_then(Area::parse);
     let around = area.iter().flat_map(Area::path);
     let systems = around.filter_map(|code| check.standing_at::<System>(Systems::COLLECTION, code)).flatten();
-    let nearest = systems.filter(|system| holds_on((&system.since, &system.until), &day)).last();
+    // One that does not say what it has was told by another node, which withheld it.
+    let says = |system: &System| !system.types.is_empty() && holds_on((&system.since, &system.until), &day);
+    let nearest = systems.filter(says).last();
     if let Some(system) = nearest.filter(|system| !system.types.contains(&station.r#type.unwrap_or_default())) {
         let known = TYPES.iter().filter(|choice| {
             let number = StationType::from_str_name(&format!("STATION_TYPE_{}", choice.name));
