@@ -32,7 +32,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
     registry_divisions, registry_changes, registry_agencies, registry_stations, registry_workers, registry_certificates,
     registry_posts, registry_employments, registry_systems, registry_incubations, registry_templates,
     registry_assessments, registry_recognitions, registry_documents, registry_tags, registry_moves,
-    registry_merges, registry_tasks, registry_campaigns, registry_figures, registry_categories,
+    registry_merges, registry_tasks, registry_campaigns, registry_figures, registry_categories, registry_quotas,
     pairing_commitments, pairing_approvals, pairing_outcomes, pairing_dispatches, pairing_arrivals, pairing_projects,
     pairing_allocations, pairing_payments, pairing_receipts, pairing_programmes, pairing_activities, pairing_offers,
     pairing_needs, pairing_orders, pairing_acceptances
@@ -51,5 +51,6 @@ GRANT INSERT, UPDATE ON cursors TO qianshou_reporting;
 GRANT SELECT, INSERT, UPDATE ON reporting_catalogue TO qianshou_reporting;
 GRANT SELECT, INSERT, DELETE ON reporting_members, reporting_problems, reporting_same TO qianshou_reporting;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-    reporting_roots, reporting_subjects, reporting_months, reporting_days, reporting_divisions, reporting_changes
+    reporting_roots, reporting_subjects, reporting_months, reporting_days, reporting_divisions, reporting_changes,
+    reporting_tags
     TO qianshou_reporting;

@@ -97,6 +97,6 @@ macro_rules! resources {
     )+)+};
 }
 resources! {
-    registry: Division Change Agency Station Worker Certificate Post Employment System Incubation Template Assessment Recognition Document Move Merge Task Campaign Figure Category Tag;
+    registry: Division Change Agency Station Worker Certificate Post Employment System Incubation Template Assessment Recognition Document Move Merge Task Campaign Figure Category Quota Tag;
     pairing: Commitment Approval Outcome Dispatch Arrival Project Allocation Payment Receipt Programme Activity Offer Need Order Acceptance;
 }

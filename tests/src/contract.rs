@@ -13,7 +13,8 @@ pub struct House {
     /// Its further calls that only read.
     reads: &'static [&'static str],
     /// A line for each noun: message | plural | home in an example, `00` if only the nation keeps it | level | natural key | what is
-    /// said to be taken, if in other words | reasons that not every noun has | states | an example of an update mask.
+    /// said to be taken, if in other words | reasons that not every noun has, STILL_REFERENCED+ if an update may be refused for it, too | states |
+    /// an example of an update mask.
     nouns: &'static str,
 }
 
@@ -33,9 +34,9 @@ Worker      | Workers      | 64 | L3 | `id_number`                     |        
 Certificate | Certificates | 64 | L3 | level and number                |                         | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY REFERENCE_NOT_FOUND | `ISSUED`, `REGISTERED`, `RE_REGISTERED` or `REVOKED`; on the day `at`, absent today: `DUE` from three months before the registration ends, or a year after the issue without one, and `LAPSED` from the day after it | registered_until
 Post        | Posts        | 64 | L2 | display_name, employer, category and division |           | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER REFERENCE_NOT_FOUND STILL_REFERENCED | `OPEN` or `CLOSED` | count,ended_on
 Employment  | Employments  | 64 | L3 | worker, since, employer and station |                     | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER REFERENCE_NOT_FOUND | `ACTIVE` or `LEFT` | until
-System      | Systems      | 64 | L1 | division and since              |                         | NOT_IN_LIST OUT_OF_ORDER | `VALID` or `GONE` | types,until
+System      | Systems      | 64 | L1 | division and since              | an overlapping interval of the same area | NOT_IN_LIST OUT_OF_ORDER | `VALID` or `GONE` | types,until
 Incubation  | Incubations  | 64 | L2 | base, agency and since          |                         | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY REFERENCE_NOT_FOUND | an IncubationStageKind without its prefix, e.g. `GRADUATED` | stage,stages
-Template    | Templates    | 64 | L1 | display_name, edition and division | display_name, edition and division; or a criterion's code | NOT_IN_LIST OUT_OF_ORDER TOO_MANY STILL_REFERENCED | `VALID` or `GONE` | valid_to
+Template    | Templates    | 64 | L1 | display_name, edition and division | display_name, edition and division; or a criterion's code | NOT_IN_LIST OUT_OF_ORDER TOO_MANY STILL_REFERENCED+ | `VALID` or `GONE` | valid_to
 Assessment  | Assessments  | 64 | L2 | station, template and assessed_on | station, template and assessed_on; or a criterion | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY REFERENCE_NOT_FOUND | `COMPLETE`, all six haves were found, or `PARTIAL` | results,six_haves
 Recognition | Recognitions | 64 | L3 | whom it recognises, kind, recognised_on, level and batch | the same recognition | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY REFERENCE_NOT_FOUND | `STANDING` or `WITHDRAWN` | valid_until,withdrawn_on
 Document    | Documents    | 64 | L1 | number and first issuer, or title and `issued_on` |       | NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY | a DocumentStatus without its prefix, e.g. `IN_FORCE` | status,repealed_on
@@ -45,6 +46,7 @@ Task        | Tasks        | 64 | L1 | title, division and `issued_on` | title, 
 Campaign    | Campaigns    | 64 | L1 | title and `starts_on`           | title and `starts_on`; or a measure's code | NOT_IN_LIST OUT_OF_ORDER TOO_MANY | `STANDING`; on the day `at`, absent today: `OVER` from the day after its last | ends_on
 Figure      | Figures      | 64 | L1 | campaign, measure, division and day | the same figure | NOT_IN_LIST IN_FUTURE | `REPORTED` | value
 Category | Categories | 64 | L1 | code and division               |                         | NOT_IN_LIST OUT_OF_ORDER TOO_MANY | `VALID` or `GONE` | valid_to
+Quota       | Quotas       | 64 | L1 | title, division and since       | title, division and since; or a part | NOT_IN_LIST OUT_OF_ORDER TOO_MANY | `VALID` or `GONE` | parts,until
 Tag         | Tags         | 64 | L1 | division, label and since       |                         | NOT_IN_LIST OUT_OF_ORDER | `VALID` or `GONE` | until
 ",
 };
@@ -194,12 +196,13 @@ impl Noun {
 
     /// What a call that writes may refuse with.
     fn refusals(&self, verb: Verb) -> String {
-        let known = |reason: &str| self.reasons.split(' ').any(|own| own == reason);
+        let known = |reason: &str| self.reasons.split(' ').any(|own| own.trim_end_matches('+') == reason);
+        let frozen = verb == Verb::Update && self.reasons.contains("STILL_REFERENCED+");
         let told = WRITING.split_whitespace().filter_map(|marked| {
             let reason = marked.trim_start_matches(['*', '+', '-']);
             let holds = match (verb, &marked[..1]) {
                 (Verb::Delete, "*") => reason == "STILL_REFERENCED" && known(reason),
-                (_, "*") => reason != "STILL_REFERENCED" && known(reason),
+                (_, "*") => (frozen || reason != "STILL_REFERENCED") && known(reason),
                 (Verb::Delete, "-") => false,
                 (Verb::Delete, "+") => reason != "UNKNOWN_FIELD",
                 (Verb::Create, "+") => false,

@@ -7,9 +7,9 @@ use qianshou_proto::{
     registry::v1::{
         Agency, AgencyType, Assessment, AssessmentResult, Assignment, Campaign, CampaignMeasure, Category, Certificate,
         CertificateLevel, Criterion, Division, Document, DocumentKind, DocumentStatus, Duty, DutyRole, Employment,
-        Figure, Incubation, IncubationStage, IncubationStageKind, Merge, Move, Post, Recognition, RecognitionKind,
-        Sector, SixHave, Station, StationOrigin, StationStatus, StationType, System, Tag, TagLabel, Task, Template,
-        Worker,
+        Figure, Incubation, IncubationStage, IncubationStageKind, Merge, Move, Post, Quota, QuotaBasis, QuotaPart,
+        Recognition, RecognitionKind, Sector, SixHave, Station, StationOrigin, StationStatus, StationType, System, Tag,
+        TagLabel, Task, Template, Worker,
     },
 };
 use qianshou_registry::domain::identifier::{citizen_with_check, uscc_with_check};
@@ -173,7 +173,7 @@ pub fn employment(n: u32, worker: &str) -> Employment {
     }
 }
 
-/// A service system of four levels, told apart by its first day.
+/// A service system of four levels, told apart by its first day; it ends when the next begins.
 #[must_use]
 pub fn system(n: u32) -> System {
     use StationType::{CityBase, CountyCentre, TownshipStation, VillageRoom};
@@ -181,6 +181,7 @@ pub fn system(n: u32) -> System {
         division: text("6401"),
         types: [CountyCentre, TownshipStation, VillageRoom, CityBase].map(i32::from).to_vec(),
         since: Some(day(n)),
+        until: Some(day(n + 1)),
         ..System::default()
     }
 }
@@ -208,6 +209,7 @@ pub fn template(n: u32) -> Template {
         title: text(title),
         required: Some(required),
         weight: Some(weight),
+        least: None,
     };
     Template {
         display_name: Some(format!("社工站建设规范{n}")),
@@ -215,7 +217,7 @@ pub fn template(n: u32) -> Template {
         issuer: text("自治区党委社会工作部"),
         division: text("64"),
         criteria: vec![criterion("A1", "有固定场地", true, 60), criterion("A2", "有办公设备", false, 40)],
-        valid_from: text("2023-01-01"),
+        valid_from: text("2009-01-01"),
         ..Template::default()
     }
 }
@@ -324,7 +326,7 @@ pub fn figure(n: u32) -> Figure {
         campaign: campaign(1).title,
         measure: text("VISITS"),
         division: text("640104"),
-        on: Some(day(n)),
+        on: Some(format!("2023-{:02}-{:02}", 7 + n / 28 % 6, 1 + n % 28)),
         value: Some(n),
         ..Figure::default()
     }
@@ -339,6 +341,21 @@ pub fn category(n: u32) -> Category {
         division: text("64"),
         valid_from: text("2021-01-01"),
         ..Category::default()
+    }
+}
+
+/// How posts are distributed over sectors.
+#[must_use]
+pub fn quota(n: u32) -> Quota {
+    let part =
+        |value: &str, share, planned| QuotaPart { value: text(value), share: Some(share), planned: Some(planned) };
+    Quota {
+        title: Some(format!("岗位设置方案{n}")),
+        division: text("64"),
+        basis: Some(QuotaBasis::Sector.into()),
+        parts: vec![part("AGENCY", 4_050, 120), part("INSTITUTION", 2_450, 75), part("COMMUNITY", 3_500, 105)],
+        since: Some(day(n)),
+        ..Quota::default()
     }
 }
 

@@ -98,8 +98,8 @@ macro_rules! nouns {
             }
 
             async fn list(by: &Caller, asked: ListQuery) -> Answer<Listed<Self>> {
-                let ListQuery { page_size, page_token, area, state, query, order_by, min_position, at, divisions_at, r#type } = asked;
-                let asked = $api::[<List $Nouns Request>] { page_size, page_token, area, state, query, order_by, min_position, at, divisions_at, r#type };
+                let ListQuery { page_size, page_token, area, state, query, order_by, min_position, at, divisions_at, r#type, tag } = asked;
+                let asked = $api::[<List $Nouns Request>] { page_size, page_token, area, state, query, order_by, min_position, at, divisions_at, r#type, tag };
                 let answer = by.$api().[<list_ $nouns>](asked).await?.into_inner();
                 Ok(Listed { next_page_token: answer.next_page_token().to_owned(), position: answer.position(), nouns: answer.$nouns })
             }
@@ -150,6 +150,7 @@ nouns! {
     Campaign campaign Campaigns campaigns;
     Figure figure Figures figures;
     Category category Categories categories;
+    Quota quota Quotas quotas;
     Tag tag Tags tags;
 }
 nouns! {

@@ -1,6 +1,9 @@
 //! Reporting: tables that add up, at home and at the nation, now and for any day that was.
 
 mod city;
+mod people;
+mod reach;
+mod tags;
 
 use qianshou_kernel::{error::Reason, identity::Role};
 use qianshou_proto::{

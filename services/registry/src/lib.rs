@@ -28,6 +28,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "registry", version: 6, sql: include_str!("migrations/6_finding.sql") },
     Migration { house: "registry", version: 7, sql: include_str!("migrations/7_registrations.sql") },
     Migration { house: "registry", version: 8, sql: include_str!("migrations/8_tasks.sql") },
+    Migration { house: "registry", version: 10, sql: include_str!("migrations/10_quotas.sql") },
 ];
 
 /// The house.

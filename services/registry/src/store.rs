@@ -12,13 +12,13 @@ use prost::Message;
 use qianshou_kernel::{
     binds,
     db::Db,
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::{Area, Name},
     kind::{Areas, Noun},
     ledger::{self, Command, Content, Ledger, Version, Write},
     succession::{self, History, Succession, ranges},
 };
-use qianshou_proto::registry::v1::{Change, ChangeKind, Division};
+use qianshou_proto::registry::v1::{Change, ChangeKind, Division, TagLabel};
 
 use crate::domain::{Changes, Divisions, division::complete, history::Event};
 
@@ -56,6 +56,18 @@ impl Areas for List {
         Box::pin(async move {
             self.succession().await?;
             Ok(ranges(area, &self.history.moved(day)))
+        })
+    }
+
+    fn tagged<'a>(&'a self, tag: &'a str, day: &'a str) -> BoxFuture<'a, Result<Vec<String>>> {
+        const TAGGED: &str = "SELECT DISTINCT area FROM registry_tags WHERE type = $1 AND area IS NOT NULL \
+                              AND (since IS NULL OR since <= $2) AND (until IS NULL OR until > $2)";
+        Box::pin(async move {
+            if TagLabel::from_str_name(&format!("TAG_LABEL_{tag}")).is_none_or(|label| label == TagLabel::Unspecified) {
+                return Err(Error::refused("tag", Reason::NotInList, "KEY_COUNTY, RELOCATION, OTHER"));
+            }
+            let rows = self.db().fetch(TAGGED, binds![tag, day]).await?;
+            rows.iter().map(|row| row.text(0)).collect()
         })
     }
 }

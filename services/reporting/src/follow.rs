@@ -24,6 +24,7 @@ use crate::{
         facts::{self, Counted},
         record::Record,
         same::{Link, Same},
+        tag,
         tally::{Amount, Facts, Spot},
     },
     store::{Change, Store},
@@ -63,7 +64,8 @@ impl Follower for Follow {
 
 impl Follow {
     pub fn new(ledger: Ledger, store: Store, catalogue: &'static Catalogue) -> Self {
-        let kinds = catalogue.kinds().chain([division::KIND, division::CHANGES]).collect();
+        let kinds: BTreeSet<&str> = catalogue.kinds().chain([division::KIND, division::CHANGES, tag::KIND]).collect();
+        let kinds = kinds.into_iter().collect();
         Self { ledger, store, catalogue, kinds }
     }
 
@@ -71,6 +73,9 @@ impl Follow {
     /// cursor has moved and nothing is saved.
     async fn change(&self, entries: Vec<Stored>) -> Result<Change> {
         let mut changed = self.newest(entries).await?;
+        // They are counted, too.
+        let tags = changed.iter().filter(|(name, _)| kind_of(name) == Some(tag::KIND));
+        let tags = tags.map(|(name, record)| (name.clone(), record.as_ref().and_then(tag::tagged))).collect();
         let mut take = |kind: &str| -> Newest {
             let names: Vec<String> = changed.keys().filter(|name| kind_of(name) == Some(kind)).cloned().collect();
             names.into_iter().map(|name| (name.clone(), changed.remove(&name).flatten())).collect()
@@ -96,7 +101,7 @@ impl Follow {
             difference.add_all(&counted.facts.since(before.get(&subject).unwrap_or(&nothing)));
             subjects.insert(subject, counted);
         }
-        Ok(Change { members, roots, subjects, difference, divisions, same, history })
+        Ok(Change { members, roots, subjects, difference, divisions, same, history, tags })
     }
 
     /// Where the changed records belong, which subjects that touches, before or after, and the roots that make each
@@ -107,6 +112,7 @@ impl Follow {
         let members: Sets = changed.iter().map(|(name, record)| (name.clone(), roots_of(record))).collect();
         let was = self.store.roots_by_member(&list(changed.keys())).await?;
         let mut touched: BTreeSet<String> = members.values().flatten().chain(was.values().flatten()).cloned().collect();
+        touched.extend(self.bound_by(changed).await?);
         let (same, linked) = self.linked(&mut touched, links).await?;
 
         let before = self.store.subject_by_root(&list(&touched)).await?;
@@ -127,6 +133,15 @@ impl Follow {
             groups.entry(subject.clone()).or_default().insert(root.clone());
         }
         Ok((members, roots, groups))
+    }
+
+    /// The roots of records that hold only within one that changed.
+    async fn bound_by(&self, changed: &Newest) -> Result<BTreeSet<String>> {
+        let bounds = |name: &&String| kind_of(name).is_some_and(|kind| self.catalogue.bounds(kind));
+        let members = self.store.members_by_root(&list(changed.keys().filter(bounds))).await?;
+        let is_within = |kind: &str| self.catalogue.holding(kind).is_some_and(|holding| holding.within.is_some());
+        let bound = members.values().flatten().filter(|name| kind_of(name).is_some_and(is_within));
+        Ok(self.store.roots_by_member(&list(bound)).await?.into_values().flatten().collect())
     }
 
     /// What is said to be the same as the touched roots, these added to them; and the records of all that links are or were about.
@@ -158,8 +173,20 @@ impl Follow {
                 names.entry(root.clone()).or_default().insert(name.clone());
             }
         }
-        let record = |name: &String| changed.get(name).or_else(|| others.get(name)).cloned().flatten();
+        let known: Newest = others.into_iter().chain(changed).collect();
+        let outer = known.values().flatten().filter_map(|record| self.catalogue.within(record));
+        let outer: BTreeSet<String> = outer.filter(|name| !known.contains_key(*name)).map(str::to_owned).collect();
+        let outer = self.ledger.find(&list(&outer)).await?;
+        let outer = self.newest(outer.into_values().collect()).await?;
+        let of = |name: &str| known.get(name).or_else(|| outer.get(name))?.as_ref();
+        let record = |name: &String| Some(self.bounded(known.get(name)?.clone()?, of));
         Ok(names.iter().map(|(root, names)| (root.clone(), names.iter().filter_map(record).collect())).collect())
+    }
+
+    /// A record as far as it holds within the one that it names, if it does.
+    fn bounded<'a>(&self, record: Record, of: impl Fn(&str) -> Option<&'a Record>) -> Record {
+        let outer = self.catalogue.within(&record).and_then(of);
+        self.catalogue.bounded(record, outer)
     }
 
     fn count(&self, roots: &BTreeSet<String>, records: &BTreeMap<String, Vec<Record>>) -> Counted {
@@ -191,7 +218,8 @@ impl Follow {
                 let end = same.end(&root);
                 let subject = self.catalogue.subject_name(end, records.get(end));
                 groups.entry(subject).or_default().insert(root.clone());
-                members.entry(root).or_default().push(record.clone());
+                let bounded = self.bounded(record.clone(), |name| records.get(name));
+                members.entry(root).or_default().push(bounded);
             }
         }
         let mut facts = Facts::default();

@@ -42,6 +42,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "reporting", version: 1, sql: include_str!("migrations/1_reporting.sql") },
     Migration { house: "reporting", version: 2, sql: include_str!("migrations/2_changes.sql") },
     Migration { house: "reporting", version: 3, sql: include_str!("migrations/3_same.sql") },
+    Migration { house: "reporting", version: 4, sql: include_str!("migrations/4_tags.sql") },
 ];
 
 /// How often the cursor is looked at while somebody waits for it: another process may be the one that follows.

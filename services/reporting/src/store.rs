@@ -17,6 +17,7 @@ use crate::domain::{
     facts::{Counted, Problem},
     period::Window,
     same::Link,
+    tag::Tagged,
     tally::{Amount, Facts, Spot, Tallies},
 };
 
@@ -35,6 +36,8 @@ pub(crate) struct Change {
     pub divisions: BTreeMap<String, Option<Listed>>,
     /// What each of these records says is the same; `None`: nothing.
     pub same: BTreeMap<String, Option<Link>>,
+    /// What each of these records says that a division is marked as; `None`: nothing.
+    pub tags: BTreeMap<String, Option<Tagged>>,
     /// What each of these records tells of the history of divisions; `None`: nothing.
     pub history: BTreeMap<String, Option<succession::Change>>,
 }
@@ -154,6 +157,7 @@ impl Store {
         statements.push(tally_statement("reporting_months", "month", months));
         statements.extend(division_statements(change.divisions));
         statements.extend(same_statements(change.same));
+        statements.extend(tag_statements(change.tags));
         statements.extend(history_statements(change.history, position)?);
         tx.run_all(statements).await?;
         tx.commit().await?;
@@ -244,6 +248,12 @@ impl Store {
             }
         }
         Ok(official)
+    }
+
+    /// The codes that carry a tag on a day.
+    pub async fn tagged(&self, label: &str, on: &str) -> Result<BTreeSet<String>> {
+        const SQL: &str = "SELECT code FROM reporting_tags WHERE label = $1 AND since <= $2 AND until > $2";
+        self.0.fetch(SQL, binds![label, on]).await?.iter().map(|row| row.text(0)).collect()
     }
 
     /// How many changes there are and the position of the newest: which state of the history this is.
@@ -378,6 +388,21 @@ fn same_statements(same: BTreeMap<String, Option<Link>>) -> [Statement; 2] {
     [
         Statement::new("DELETE FROM reporting_same WHERE name IN ({1})", binds![&names]),
         Statement::insert("reporting_same (name, root, survivor)", "", rows),
+    ]
+}
+
+fn tag_statements(tags: BTreeMap<String, Option<Tagged>>) -> [Statement; 2] {
+    let gone: Vec<String> = tags.iter().filter(|(_, tagged)| tagged.is_none()).map(|(name, _)| name.clone()).collect();
+    let row = |(name, tagged): (String, Option<Tagged>)| {
+        let Tagged { label, code, since, until } = tagged?;
+        Some(binds![name, label, code.as_str(), since, until])
+    };
+    let upsert = "ON CONFLICT (name) DO UPDATE SET label = excluded.label, code = excluded.code, since = excluded.since, \
+                  until = excluded.until";
+    let rows = tags.into_iter().filter_map(row).collect();
+    [
+        Statement::new("DELETE FROM reporting_tags WHERE name IN ({1})", binds![&gone]),
+        Statement::insert("reporting_tags (name, label, code, since, until)", upsert, rows),
     ]
 }
 

@@ -8,6 +8,7 @@ mod lists;
 mod moving;
 mod nouns;
 mod references;
+mod rules;
 
 use std::collections::BTreeSet;
 

@@ -8,7 +8,7 @@ use qianshou_proto::{
     common::v1::PutState,
     registry::v1::{
         Agency, Assessment, AssessmentResult, Campaign, Category, Certificate, Criterion, Document, DocumentStatus,
-        Employment, Escalation, Figure, Incubation, IncubationStage, IncubationStageKind, Merge, Move, Post,
+        Employment, Escalation, Figure, Incubation, IncubationStage, IncubationStageKind, Merge, Move, Post, Quota,
         Recognition, RecognitionKind, Registration, Station, StationType, System, Tag, TagLabel, Task, Template,
         Worker,
     },
@@ -18,7 +18,7 @@ use qianshou_tests::{
     refusal::refused,
     sample::{
         self, TOWNSHIP, agency, assessment, campaign, category, certificate, citizen, document, employment, figure,
-        incubation, merge, moving, post, recognition, station, system, tag, task, template, uscc, worker,
+        incubation, merge, moving, post, quota, recognition, station, system, tag, task, template, uscc, worker,
     },
     stories,
     verbs::Noun,
@@ -78,7 +78,8 @@ async fn what_is_said_of_others_lives_from_create_to_delete(world: World) {
         ..employment(1, &ground.worker)
     };
     lives(&node, employed, |employment| employment.until = text("2024-05-01"), "until").await;
-    lives(&node, system(1), |system| system.until = text("2025-01-01"), "until").await;
+    let system_ = System { until: None, ..system(1) };
+    lives(&node, system_, |system| system.until = text("2025-01-01"), "until").await;
     let incubated = incubation(1, &ground.base, &ground.agency);
     lives(&node, incubated, |incubation| incubation.until = text("2024-06-01"), "until").await;
     lives(&node, template(2), |template| template.valid_to = text("2025-01-01"), "valid_to").await;
@@ -90,6 +91,7 @@ async fn what_is_said_of_others_lives_from_create_to_delete(world: World) {
     lives(&node, tag(1), |tag| tag.until = text("2025-01-01"), "until").await;
     lives(&node, task(1), |task| task.done_on = text("2021-11-30"), "done_on").await;
     lives(&node, campaign(1), |campaign| campaign.ends_on = text("2023-09-30"), "ends_on").await;
+    lives(&node, quota(1), |quota| quota.until = text("2025-01-01"), "until").await;
     lives(&node, category(1), |category| category.includes = vec!["GROUP_2".to_owned()], "includes").await;
     lives(&node, moving(&ground.agency), |moving| moving.reason = text("改派"), "reason").await;
     let other = node.admin.create(agency(2)).await.unwrap().noun.name.unwrap();
@@ -113,6 +115,7 @@ async fn what_is_said_twice_changes_nothing(world: World) {
     twice(&node, vec![campaign(1), campaign(2), Campaign { starts_on: text("2022-07-01"), ..campaign(1) }]).await;
     twice(&node, vec![figure(1), figure(2), of_measure("HOTLINE"), Figure { division: text("640105"), ..figure(1) }])
         .await;
+    twice(&node, vec![quota(1), quota(2), Quota { division: text("6401"), ..quota(1) }]).await;
     twice(&node, vec![category(1), category(2), Category { division: text("6401"), ..category(1) }]).await;
     let settlement = |name: &str| Tag { label: Some(TagLabel::Relocation.into()), text: text(name), ..tag(1) };
     twice(&node, vec![post(1), post(2), numbered(post(1), "甲"), Post { employer: Some(agency.clone()), ..post(1) }])
@@ -173,6 +176,7 @@ async fn what_is_said_wrongly_is_refused(world: World) {
     admin.create(campaign(1)).await.unwrap();
     admin.create(figure(1)).await.unwrap();
     admin.create(category(1)).await.unwrap();
+    admin.create(quota(1)).await.unwrap();
     let tasks: [Fault<Task>; 13] = [
         (|t| t.title = None, Reason::Required, "title"),
         (|t| t.division = text("649999"), Reason::NotInList, "division"),
@@ -197,9 +201,11 @@ async fn what_is_said_wrongly_is_refused(world: World) {
         (|c| c.measures[1].code = text("visits"), Reason::Duplicate, "measures[1].code"),
         (|c| *c = campaign(1), Reason::Duplicate, "title"),
     ];
-    let figures: [Fault<Figure>; 6] = [
+    let figures: [Fault<Figure>; 8] = [
         (|f| f.campaign = None, Reason::Required, "campaign"),
         (|f| f.measure = text("a b"), Reason::Malformed, "measure"),
+        (|f| f.measure = text("MEALS"), Reason::NotInList, "measure"),
+        (|f| f.on = text("2023-06-30"), Reason::NotInList, "on"),
         (|f| f.value = None, Reason::Required, "value"),
         (|f| f.on = text("2024-06-02"), Reason::InFuture, "on"),
         (|f| f.division = text("649999"), Reason::NotInList, "division"),
@@ -213,6 +219,21 @@ async fn what_is_said_wrongly_is_refused(world: World) {
         (|c| c.valid_to = text("2020-12-31"), Reason::OutOfOrder, "valid_to"),
         (|c| *c = category(1), Reason::Duplicate, "code"),
     ];
+    let quotas: [Fault<Quota>; 12] = [
+        (|q| q.title = None, Reason::Required, "title"),
+        (|q| q.division = text("649999"), Reason::NotInList, "division"),
+        (|q| q.basis = None, Reason::Required, "basis"),
+        (|q| q.parts = vec![], Reason::Required, "parts"),
+        (|q| q.parts[0].value = None, Reason::Required, "parts[0].value"),
+        (|q| q.parts[1].value = text("军队"), Reason::NotInList, "parts[1].value"),
+        (|q| q.parts[1].value = text("社工机构"), Reason::Duplicate, "parts[1].value"),
+        (|q| q.parts[1].share = Some(2_449), Reason::Malformed, "parts"),
+        (|q| q.parts[1].share = Some(10_001), Reason::Malformed, "parts[1].share"),
+        (|q| q.since = text("2021-02-30"), Reason::Malformed, "since"),
+        (|q| q.until = text("2009-12-31"), Reason::OutOfOrder, "until"),
+        (|q| *q = quota(1), Reason::Duplicate, "title"),
+    ];
+    refuse_all(admin, &quota(2), &quotas).await;
     refuse_all(admin, &task(2), &tasks).await;
     refuse_all(admin, &campaign(2), &campaigns).await;
     refuse_all(admin, &figure(2), &figures).await;
@@ -268,7 +289,7 @@ async fn what_is_said_wrongly_is_refused(world: World) {
         (|e| e.post = text("posts/6401/没有的岗位"), Reason::ReferenceNotFound, "post"),
         (|e| e.since = employment(1, "").since, Reason::Duplicate, "worker"),
     ];
-    let systems: [Fault<System>; 8] = [
+    let systems: [Fault<System>; 9] = [
         (|s| s.division = None, Reason::Required, "division"),
         (|s| s.division = text(TOWNSHIP), Reason::Malformed, "division"),
         (|s| s.division = text("649999"), Reason::NotInList, "division"),
@@ -277,6 +298,7 @@ async fn what_is_said_wrongly_is_refused(world: World) {
         (|s| s.since = None, Reason::Required, "since"),
         (|s| s.until = text("2009-12-31"), Reason::OutOfOrder, "until"),
         (|s| s.since = system(1).since, Reason::Duplicate, "division"),
+        (|s| (s.since, s.until) = (text("2009-01-01"), None), Reason::Duplicate, "division"),
     ];
     let incubations: [Fault<Incubation>; 11] = [
         (|i| i.base = None, Reason::Required, "base"),
@@ -291,11 +313,12 @@ async fn what_is_said_wrongly_is_refused(world: World) {
         (|i| i.stages = vec![IncubationStage::default(); 201], Reason::TooMany, "stages"),
         (|i| i.since = incubation(1, "", "").since, Reason::Duplicate, "agency"),
     ];
-    let templates: [Fault<Template>; 11] = [
+    let templates: [Fault<Template>; 12] = [
         (|t| t.edition = None, Reason::Required, "edition"),
         (|t| t.division = None, Reason::Required, "division"),
         (|t| t.valid_from = None, Reason::Required, "valid_from"),
-        (|t| t.valid_to = text("2022-12-31"), Reason::OutOfOrder, "valid_to"),
+        (|t| t.valid_to = text("2008-12-31"), Reason::OutOfOrder, "valid_to"),
+        (|t| t.criteria[0].least = Some(101), Reason::Malformed, "criteria[0].least"),
         (|t| t.criteria[0].title = text(" "), Reason::Required, "criteria[0].title"),
         (|t| t.criteria[1].weight = Some(10_001), Reason::Malformed, "criteria[1].weight"),
         (|t| t.criteria[1].code = text(" A1 "), Reason::Duplicate, "criteria[1].code"),
@@ -305,7 +328,7 @@ async fn what_is_said_wrongly_is_refused(world: World) {
         (|t| t.criteria = (0..200).map(endless).collect(), Reason::TooLong, "templates"),
         (|t| *t = template(1), Reason::Duplicate, "display_name"),
     ];
-    let assessments: [Fault<Assessment>; 11] = [
+    let assessments: [Fault<Assessment>; 13] = [
         (|a| a.station = None, Reason::Required, "station"),
         (|a| a.template = None, Reason::Required, "template"),
         (|a| a.template = text("templates/64/没有的标准"), Reason::ReferenceNotFound, "template"),
@@ -316,6 +339,8 @@ async fn what_is_said_wrongly_is_refused(world: World) {
         (|a| a.results[1].criterion = text("A3"), Reason::NotInList, "results[1].criterion"),
         (|a| a.results[1].criterion = text("A1"), Reason::Duplicate, "results[1].criterion"),
         (|a| a.six_haves = vec![7], Reason::NotInList, "six_haves"),
+        (|a| a.none_of_six = Some(true), Reason::TooMany, "none_of_six"),
+        (|a| a.assessed_on = text("2008-12-31"), Reason::NotInList, "template"),
         (|a| a.assessed_on = assessment(1, "", "").assessed_on, Reason::Duplicate, "station"),
     ];
     let recognitions: [Fault<Recognition>; 8] = [
@@ -410,11 +435,13 @@ async fn what_follows_is_filled_in(world: World) {
 
     // 60 × 90 + 40 × 0 of 100, in hundredths; a result that changes is weighed anew, and who gives a score is not heard.
     assert_eq!(assessed.score, Some(5_400));
+    assert_eq!((assessed.passed, assessed.standard()), (Some(true), "社工站建设规范1 2023"));
     let met = AssessmentResult { met: Some(true), score: None, ..assessed.results[1].clone() };
     let better = Assessment { results: vec![assessed.results[0].clone(), met], score: Some(1), ..assessed.clone() };
     assert_eq!(admin.update(better, &["results", "score"]).await.unwrap().noun.score, Some(9_400));
     let none = Assessment { name: assessed.name.clone(), ..Assessment::default() };
-    assert_eq!(admin.update(none, &["results", "template"]).await.unwrap().noun.score, None, "no results, no score");
+    let none = admin.update(none, &["results", "template"]).await.unwrap().noun;
+    assert_eq!((none.score, none.passed, none.standard), (None, None, None), "no results, no score");
 
     assert_eq!(admin.create(Post { count: None, ..post(1) }).await.unwrap().noun.count, Some(1));
     let repealed = Document { status: None, repealed_on: text("2023-01-01"), ..document(1) };
@@ -529,7 +556,9 @@ async fn what_is_not_done_in_time_is_overdue(world: World) {
         .await
         .unwrap();
     let told = ["campaign_figure", "campaign_figure[measure=VISITS]", "campaign_figure[measure=HOTLINE]"];
-    assert_eq!(crate::reporting::figures(admin, "64", "2023-12-31", &told).await, ["15", "10", "5"]);
+    assert_eq!(crate::reporting::figures(admin, "64", "2023-12-31", &told).await, ["CELL_STATUS_MISSING", "10", "5"]);
+    let by_place = ["campaign_figure[campaign=汛期应急服务1]"];
+    assert_eq!(crate::reporting::figures(admin, "64", "2023-12-31", &by_place).await, ["CELL_STATUS_MISSING"]);
     assert_eq!(crate::reporting::figures(admin, "640104", "2023-07-31", &told[..1]).await, ["3"]);
 }
 

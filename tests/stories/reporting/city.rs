@@ -4,7 +4,7 @@
 use qianshou_proto::{
     registry::v1::{
         Assessment, Assignment, Employment, Post, Recognition, RecognitionKind, Station, StationOrigin, StationStatus,
-        StationType, Worker,
+        StationType, System, Worker,
     },
     reporting::v1::ListProblemsRequest,
 };
@@ -141,11 +141,11 @@ async fn each_figure_of_a_city_tells_its_own_story(world: World) {
         share("employments", "worker station assignment since until division", "64"),
         share("assessments", "station assessed_on expires_on six_haves division", "64"),
         share("recognitions", "station agency kind level batch recognised_on valid_until withdrawn_on division", "64"),
-        share("posts", "category division count since ended_on", "64"),
+        share("posts", "category division count sector since ended_on", "64"),
     ];
     let id = agree(&ningxia.admin, &nation.admin, terms("64", "00", clauses)).await;
     let admin = &ningxia.admin;
-    admin.create(system(1)).await.unwrap();
+    admin.create(System { until: None, ..system(1) }).await.unwrap();
     let townships = townships("2022-06-30");
     let stations = build(admin, &townships).await;
     staff(admin, &stations).await;
@@ -186,6 +186,7 @@ async fn each_figure_of_a_city_tells_its_own_story(world: World) {
             ("station_demonstration[batch=UNKNOWN]", "2"),
             ("post_total[category=专业技术岗位]", "3"),
             ("post_total[category=管理岗位]", "1"),
+            ("post_total[sector=INSTITUTION]", "4"),
         ] {
             assert_eq!(figures(at, CITY, "2023-04-30", &[figure]).await, [expected], "{figure}");
         }

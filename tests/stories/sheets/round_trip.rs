@@ -13,15 +13,15 @@ use qianshou_proto::{
     common::v1::{PutOutcome, PutState},
     registry::v1::{
         Agency, Assessment, AssessmentResult, Campaign, Category, Certificate, Criterion, Document, Employment,
-        Escalation, Figure, Incubation, Merge, Move, Post, Recognition, Registration, SixHave, Station, StationType,
-        Tag, TagLabel, Task, Template, Worker,
+        Escalation, Figure, Incubation, Merge, Move, Post, Quota, QuotaBasis, QuotaPart, Recognition, Registration,
+        SixHave, Station, StationType, Tag, TagLabel, Task, Template, Worker,
     },
 };
 use qianshou_tests::{
     Caller, World,
     sample::{
         TOWNSHIP, agency, assessment, campaign, category, certificate, document, employment, figure, incubation,
-        moving, post, recognition, station, system, tag, task, template, worker,
+        moving, post, quota, recognition, station, system, tag, task, template, worker,
     },
     stories,
     verbs::Noun,
@@ -164,6 +164,7 @@ async fn fill_what_is_said(by: &Caller, chance: &mut Chance, [agencies, stations
             title: Some(chance.text()),
             required: (i > 0).then_some(i == 1),
             weight: (i < 2).then_some(10),
+            least: (i == 1).then_some(60),
         });
         let criteria = criteria.collect();
         Template { edition: Some(chance.text()), issuer: Some(chance.text()), criteria, ..template(n) }
@@ -177,7 +178,14 @@ async fn fill_what_is_said(by: &Caller, chance: &mut Chance, [agencies, stations
             score: criterion.weight,
             evidence: (n % 2 == 0).then(|| chance.text()),
         });
-        Assessment { results: results.collect(), ..assessment(n, &of(&stations, n), &of(&names, n)) }
+        let six_haves = if n % 4 == 3 { vec![] } else { vec![SixHave::Staff.into()] };
+        let none_of_six = (n % 4 == 3).then_some(true);
+        Assessment {
+            results: results.collect(),
+            six_haves,
+            none_of_six,
+            ..assessment(n, &of(&stations, n), &of(&names, n))
+        }
     });
     put(by, assessments.collect::<Vec<_>>()).await;
     let recognitions = (0..RECORDS).map(|n| Recognition {
@@ -221,6 +229,13 @@ async fn fill_what_is_said(by: &Caller, chance: &mut Chance, [agencies, stations
         ..category(n)
     });
     put(by, categories.collect::<Vec<_>>()).await;
+    let quotas = (0..RECORDS).map(|n| {
+        let mut of = |share, planned| QuotaPart { value: Some(format!("{}{share:?}", chance.text())), share, planned };
+        let parts = [vec![of(Some(4_000), None), of(Some(6_000), Some(7))], vec![of(None, Some(5))]];
+        let basis = [QuotaBasis::Category, QuotaBasis::Field][n as usize % 2];
+        Quota { basis: Some(basis.into()), parts: parts[n as usize % 2].clone(), ..quota(n) }
+    });
+    put(by, quotas.collect::<Vec<_>>()).await;
     let moves = (0..RECORDS).map(|n| Move {
         agency: (n % 2 == 0).then(|| of(&agencies, n)),
         worker: (n % 2 == 1).then(|| of(&workers, n)),

@@ -5,13 +5,15 @@ use std::{
     str::FromStr,
 };
 
+use bytes::Bytes;
+use qianshou_proto::Resource;
 use time::Date;
 
 use crate::{
     clock::parse_day,
     error::{Reason, Violation},
     id::{Area, Name},
-    ledger::claim_key,
+    ledger::{Version, claim_key},
 };
 
 /// Collects what is wrong with one record, while bringing its fields into their one form.
@@ -29,6 +31,38 @@ pub struct Check {
     text_max_chars: usize,
     /// What the names of fields begin with, within a part of the record: `stages[2].`
     part: String,
+    /// The record as it stands, if it does.
+    pub(super) stood: Option<Neighbour>,
+    /// The records beside this one that were looked up.
+    pub(super) around: Around,
+    /// Places whose records have to be looked up.
+    pub(super) unknown: BTreeSet<Place>,
+    /// Records that a rule looked at, as they were then.
+    pub(super) looked: Vec<(Name, Version)>,
+    /// The field that changes only while no other record refers to this one.
+    pub(super) frozen: Option<&'static str>,
+}
+
+/// Where a rule looks for records: a kind, a column of its index, and what stands there.
+pub(super) type Place = (String, &'static str, String);
+/// Records by the places where they were looked for.
+pub(super) type Around = BTreeMap<Place, Vec<Neighbour>>;
+
+/// A record that a rule looks at.
+#[derive(Clone, Debug)]
+pub(super) struct Neighbour {
+    /// Its name and version; `None`: it is new, in the same batch.
+    pub(super) saved: Option<(Name, Version)>,
+    pub(super) payload: Bytes,
+}
+
+impl Neighbour {
+    /// The record with its name; `None`: it cannot be read.
+    fn read<R: Resource>(&self) -> Option<R> {
+        let mut record = R::decode(self.payload.clone()).ok()?;
+        *record.name_mut() = self.saved.as_ref().map(|(name, _)| name.to_string());
+        Some(record)
+    }
 }
 
 /// Which days a field takes.
@@ -42,8 +76,20 @@ pub enum Days {
 
 impl Check {
     pub(crate) fn new(today: Date, home: &str, text_max_chars: usize) -> Self {
-        let (violations, lookups) = (vec![], BTreeSet::new());
-        Self { violations, today, home: home.to_owned(), known: None, lookups, text_max_chars, part: String::new() }
+        Self {
+            violations: vec![],
+            today,
+            home: home.to_owned(),
+            known: None,
+            lookups: BTreeSet::new(),
+            text_max_chars,
+            part: String::new(),
+            stood: None,
+            around: Around::new(),
+            unknown: BTreeSet::new(),
+            looked: vec![],
+            frozen: None,
+        }
     }
 
     /// The same check once the references by key have been looked up.
@@ -193,6 +239,37 @@ impl Check {
             self.lookups.insert(text);
         }
         found
+    }
+
+    /// While it is settled: the record as it stands, with its name; `None`: it is new.
+    #[must_use]
+    pub fn stood<R: Resource>(&self) -> Option<R> {
+        self.stood.as_ref().and_then(Neighbour::read)
+    }
+
+    /// While it is settled: the records of a kind whose division is exactly this code, with their names; those that are new in the same
+    /// batch have none. `None`: they are not known yet, the record is settled again.
+    pub fn standing_at<R: Resource>(&mut self, kind: &str, code: &str) -> Option<Vec<R>> {
+        self.beside((kind.to_owned(), "area", code.to_owned()))
+    }
+
+    /// The same of records that are called so.
+    pub fn titled<R: Resource>(&mut self, kind: &str, title: &str) -> Option<Vec<R>> {
+        self.beside((kind.to_owned(), "title", title.to_owned()))
+    }
+
+    fn beside<R: Resource>(&mut self, place: Place) -> Option<Vec<R>> {
+        let Some(found) = self.around.get(&place) else {
+            self.unknown.insert(place);
+            return None;
+        };
+        self.looked.extend(found.iter().filter_map(|neighbour| neighbour.saved.clone()));
+        Some(found.iter().filter_map(Neighbour::read).collect())
+    }
+
+    /// While it is settled: this field changes, which it may only while no other record refers to this one.
+    pub fn frozen(&mut self, field: &'static str) {
+        self.frozen = Some(field);
     }
 
     /// A field with a form of its own: on success its one form is kept.

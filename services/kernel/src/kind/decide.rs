@@ -9,7 +9,7 @@ use qianshou_proto::{Resource as _, common::v1::EndReason};
 
 use super::{
     Bond, Index, Noun, Verbs,
-    check::{self, Check, Lookup},
+    check::{self, Around, Check, Lookup, Neighbour, Place},
     read_etag, shared_text,
 };
 use crate::{
@@ -45,6 +45,10 @@ struct Draft<N: Noun> {
     current: Option<Stored>,
     violations: Vec<Violation>,
     index: Index,
+    /// What its rules looked at beside what it refers to.
+    looked: BTreeMap<Name, Version>,
+    /// The field that changes only while no other record refers to it.
+    frozen: Option<&'static str>,
 }
 
 impl<N: Noun> Draft<N> {
@@ -52,6 +56,25 @@ impl<N: Noun> Draft<N> {
     fn stood(&self) -> Option<Index> {
         let payload = self.current.as_ref()?.payload()?.clone();
         N::Record::decode(payload).ok().map(|noun| N::index(&noun, None))
+    }
+
+    /// The record as it stands, for rules to look at.
+    fn standing(&self) -> Option<Neighbour> {
+        let stored = self.current.as_ref()?;
+        Some(Neighbour { saved: Some((stored.name.clone(), stored.version)), payload: stored.payload()?.clone() })
+    }
+
+    /// Who comes later in the batch finds it as it will be.
+    fn join(&self, around: &mut Around) {
+        let saved = self.standing().and_then(|standing| standing.saved);
+        around.values_mut().for_each(|found| found.retain(|n| n.saved.is_none() || n.saved != saved));
+        let Index { area, title, .. } = &self.index;
+        for (column, value) in [("area", area), ("title", title)] {
+            let place = value.clone().map(|value| (N::COLLECTION.to_owned(), column, value));
+            if let Some(found) = place.and_then(|place| around.get_mut(&place)) {
+                found.push(Neighbour { saved: saved.clone(), payload: self.noun.encode_to_vec().into() });
+            }
+        }
     }
 }
 
@@ -104,7 +127,18 @@ impl Verbs {
         if N::HOME.is_some_and(|home| home != self.ledger.node()) {
             refuse(Error::refused("name", Reason::NotHome, N::HOME.unwrap_or_default()));
         }
-        Draft { noun, wish, expected, secret: None, blind: None, current: None, violations, index: Index::default() }
+        Draft {
+            noun,
+            wish,
+            expected,
+            secret: None,
+            blind: None,
+            current: None,
+            violations,
+            index: Index::default(),
+            looked: BTreeMap::new(),
+            frozen: None,
+        }
     }
 
     /// Finds the records that are named, and lays the named fields over them.
@@ -261,22 +295,97 @@ impl Verbs {
         Ok(())
     }
 
-    /// Finds what the records refer to and fills what follows from it.
+    /// Finds what the records refer to and fills what follows from it; those whose rules look at records beside them are settled
+    /// again once these are known.
     async fn settle<N: Noun>(&self, drafts: &mut [Draft<N>]) -> Result<BTreeMap<String, Stored>> {
         let targets: BTreeSet<String> =
             drafts.iter().flat_map(|d| d.index.links.iter().map(|l| l.target.clone())).collect();
         let mut referred = self.ledger.find(&targets.into_iter().collect::<Vec<_>>()).await?;
         self.as_they_were(drafts, &mut referred).await?;
+        let mut around = Around::new();
+        let mut open: Vec<usize> = (0..drafts.len()).filter(|i| drafts[*i].violations.is_empty()).collect();
+        loop {
+            let mut unknown = BTreeSet::new();
+            open.retain(|i| {
+                let missing = self.settle_one(&mut drafts[*i], &referred, &mut around);
+                let again = !missing.is_empty();
+                unknown.extend(missing);
+                again
+            });
+            if open.is_empty() {
+                break;
+            }
+            around.extend(self.look_around(unknown).await?);
+        }
+        self.freeze(drafts).await?;
+        Ok(referred)
+    }
+
+    /// Settles one record; answers the places that its rules look at and nobody has looked up.
+    fn settle_one<N: Noun>(
+        &self,
+        draft: &mut Draft<N>,
+        referred: &BTreeMap<String, Stored>,
+        around: &mut Around,
+    ) -> BTreeSet<Place> {
+        let mut check = self.fresh_check();
+        check.stood = draft.standing();
+        check.around = std::mem::take(around);
         let payload = |name: &str| -> Option<Bytes> { referred.get(name)?.payload().cloned() };
-        for draft in drafts {
-            if draft.violations.is_empty() {
-                let mut check = self.fresh_check();
-                N::settle(&mut draft.noun, &payload, &mut check);
-                draft.violations = check.violations;
-                draft.index = N::index(&draft.noun, draft.blind.as_deref());
+        N::settle(&mut draft.noun, &payload, &mut check);
+        *around = std::mem::take(&mut check.around);
+        if !check.unknown.is_empty() {
+            return check.unknown;
+        }
+        draft.looked = check.looked.into_iter().collect();
+        draft.frozen = check.frozen;
+        draft.violations = check.violations;
+        draft.index = N::index(&draft.noun, draft.blind.as_deref());
+        if draft.violations.is_empty() && around.keys().any(|(kind, ..)| kind == N::COLLECTION) {
+            draft.join(around);
+        }
+        BTreeSet::new()
+    }
+
+    /// The records at these places, own and received.
+    async fn look_around(&self, places: BTreeSet<Place>) -> Result<Around> {
+        let mut around: Around = places.into_iter().map(|place| (place, vec![])).collect();
+        let mut sought: BTreeMap<(String, &'static str), Vec<String>> = BTreeMap::new();
+        for (kind, column, value) in around.keys() {
+            sought.entry((kind.clone(), column)).or_default().push(value.clone());
+        }
+        for ((kind, column), values) in sought {
+            let table = self.ledger.kinds().known(&kind)?.table;
+            let sql = match column {
+                "title" => format!("SELECT title, position FROM {table} WHERE title IN ({{1}}) ORDER BY name"),
+                _ => format!("SELECT area, position FROM {table} WHERE area IN ({{1}}) ORDER BY name"),
+            };
+            let rows = self.ledger.db().fetch(sql, crate::binds![&values]).await?;
+            let rows = rows.iter().map(|row| Ok((row.text(0)?, row.count(1)?))).collect::<Result<Vec<_>>>()?;
+            let positions: Vec<u64> = rows.iter().map(|(_, position)| *position).collect();
+            let entries = self.ledger.entries_at(&positions).await?;
+            let entries: BTreeMap<u64, Stored> = entries.into_iter().map(|entry| (entry.position, entry)).collect();
+            for (value, position) in rows {
+                let found = entries.get(&position).and_then(|entry| Some((entry, entry.payload()?.clone())));
+                let neighbour = found
+                    .map(|(entry, payload)| Neighbour { saved: Some((entry.name.clone(), entry.version)), payload });
+                around.entry((kind.clone(), column, value)).or_default().extend(neighbour);
             }
         }
-        Ok(referred)
+        Ok(around)
+    }
+
+    /// Refuses a change of what others rest on.
+    async fn freeze<N: Noun>(&self, drafts: &mut [Draft<N>]) -> Result<()> {
+        let name = |draft: &Draft<N>| draft.frozen.and(draft.current.as_ref()).map(|current| current.name.to_string());
+        let names: Vec<String> = drafts.iter().filter_map(name).collect();
+        let used: BTreeSet<String> = self.ledger.referred_to(&names).await?;
+        for draft in drafts {
+            if let (Some(field), Some(name)) = (draft.frozen, name(draft).filter(|name| used.contains(name))) {
+                draft.violations.push(Violation::new(field, Reason::StillReferenced, name));
+            }
+        }
+        Ok(())
     }
 
     /// A record that refers to one that has ended, but was no mistake, still does: it is found as it was last.
@@ -365,6 +474,8 @@ impl Verbs {
         let firm = |index: &Index| firm_names(index, self.ledger.node());
         let stood: BTreeSet<Name> = draft.stood().iter().flat_map(firm).collect();
         reads.extend(firm(&draft.index).into_iter().filter(|name| !stood.contains(name)).map(Read::Live));
+        reads.extend(draft.looked.into_iter().map(|(name, version)| Read::Version(name, Some(version))));
+        reads.extend(draft.frozen.and(draft.current.as_ref()).map(|current| Read::Unlinked(current.name.clone())));
         if let (Wish::Put(_), None, Some(claim)) = (&draft.wish, &draft.current, draft.index.claims.first()) {
             reads.push(Read::Claim(claim_key(self.ledger.node(), N::COLLECTION, claim.field, &claim.value), None));
         }

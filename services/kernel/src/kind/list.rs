@@ -1,7 +1,7 @@
 //! Lists: a keyset over the house's index table, never an OFFSET. A page token holds the last key and a digest of what was
 //! asked, so a token of one list does not continue another.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,8 @@ pub struct ListQuery {
     pub r#type: Option<String>,
     /// The area is the one of this day.
     pub divisions_at: Option<String>,
+    /// Only what lies in divisions that carry this tag on the day `at`, or today.
+    pub tag: Option<String>,
 }
 
 /// One page of a list.
@@ -95,8 +97,13 @@ impl Verbs {
         if let Some(r#type) = asked.r#type.filter(|r#type| !r#type.is_empty()) {
             conditions.is("type", r#type);
         }
+        let tag = asked.tag.filter(|tag| !tag.is_empty());
+        if let Some(tag) = &tag {
+            let day = day.clone().unwrap_or_else(|| format_day(self.ledger.clock().today()));
+            conditions.below_any(self.areas.tagged(tag, &day).await?);
+        }
         if let Some(day) = day {
-            conditions.on::<N>(day)?;
+            conditions.on::<N>(day, tag.is_some())?;
         }
         let sought = asked.query.as_deref().and_then(Sought::new);
         let search = Search {
@@ -125,8 +132,8 @@ impl Verbs {
 
 impl ListQuery {
     fn digest(&self, collection: &str) -> String {
-        let Self { area, state, r#type, query, order_by, at, divisions_at, .. } = self;
-        let asked = (collection, area, state, r#type, query, order_by, at, divisions_at);
+        let Self { area, state, r#type, query, order_by, at, divisions_at, tag, .. } = self;
+        let asked = (collection, area, state, r#type, query, order_by, at, divisions_at, tag);
         let digest = Sha256::digest(format!("{asked:?}"));
         URL_SAFE_NO_PAD.encode(&digest[..12])
     }
@@ -182,8 +189,13 @@ struct Conditions {
     compared: Vec<(&'static str, &'static str, usize)>,
     /// Further conditions, which are tested.
     further: Vec<String>,
+    /// That one of them which rows can be sought by, if there is any.
+    sought: Option<String>,
     binds: Vec<Value>,
 }
+
+/// Ranges of codes that rows are sought by; of more they are only tested.
+const RANGES: usize = 100;
 
 impl Conditions {
     fn bind(&mut self, value: impl Into<Value>) -> usize {
@@ -217,7 +229,29 @@ impl Conditions {
             format!("(t.area >= ${from} AND t.area < ${until})")
         };
         let any: Vec<String> = ranges.iter().map(range).collect();
-        self.further.push(if any.is_empty() { "1 = 0".to_owned() } else { format!("({})", any.join(" OR ")) });
+        let any = if any.is_empty() { "1 = 0".to_owned() } else { format!("({})", any.join(" OR ")) };
+        self.sought = Some(any.clone()).filter(|_| ranges.len() <= RANGES);
+        self.further.push(any);
+    }
+
+    /// At or below one of these divisions, however many.
+    fn below_any(&mut self, codes: Vec<String>) {
+        if codes.iter().any(|code| code == Area::NATION) {
+            return;
+        }
+        if codes.len() <= RANGES {
+            let range = |area: Area| Some((area.as_str().to_owned(), area.after().unwrap_or_else(|| ":".to_owned())));
+            let ranges: Vec<_> = codes.iter().filter_map(|code| Area::parse(code).and_then(range)).collect();
+            return self.within_any(&ranges);
+        }
+        let mut levels: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        codes.into_iter().for_each(|code| levels.entry(code.len()).or_default().push(code));
+        let level = |(digits, codes): (usize, Vec<String>)| {
+            let n = self.bind(&codes[..]);
+            format!("SUBSTR(t.area, 1, {digits}) IN ({{{n}}})")
+        };
+        let any: Vec<String> = levels.into_iter().map(level).collect();
+        self.further.push(format!("({})", any.join(" OR ")));
     }
 
     /// In a state on a day.
@@ -238,10 +272,11 @@ impl Conditions {
         self.further.extend(later.iter().map(not_yet));
     }
 
-    fn on<N: Noun>(&mut self, day: String) -> Result<()> {
+    /// On a day; `dated`: that says something also of what has no interval.
+    fn on<N: Noun>(&mut self, day: String, dated: bool) -> Result<()> {
         let Some((from, to)) = N::SPAN else {
             // Then it is the day of the state.
-            let dated = !N::PHASES.is_empty();
+            let dated = dated || !N::PHASES.is_empty();
             return dated.then_some(()).ok_or_else(|| Error::refused("at", Reason::UnknownField, N::COLLECTION));
         };
         let n = self.bind(day);
@@ -307,7 +342,7 @@ const TESTED: usize = 20_000;
 impl Search<'_> {
     /// The page's rows behind a key, one more than the page holds if there are as many.
     async fn hits(&self, after: Option<(String, String)>) -> Result<Vec<Hit>> {
-        if self.sought.is_none() && self.conditions.compared.is_empty() {
+        if self.sought.is_none() && self.conditions.compared.is_empty() && self.conditions.sought.is_none() {
             return self.all(&Source::All, after).await;
         }
         let near = self.want * NEAR.0 + NEAR.1;
@@ -335,8 +370,8 @@ impl Search<'_> {
                 return Ok(Some(Source::With(with)));
             }
         }
-        for column in ["type", "state", "area"] {
-            let Some(seeks) = self.conditions.seeks(column) else { continue };
+        let columns = ["type", "state", "area"].map(|column| self.conditions.seeks(column));
+        for seeks in columns.into_iter().chain([self.conditions.sought.clone()]).flatten() {
             let count = format!(
                 "SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT t.name FROM {} t WHERE {seeks} LIMIT {}) few",
                 self.table,

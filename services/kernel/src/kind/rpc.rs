@@ -30,9 +30,9 @@ macro_rules! nouns {
                 async fn [<list_ $nouns>](&self, request: tonic::Request<$api::[<List $Nouns Request>]>)
                     -> Result<tonic::Response<$api::[<List $Nouns Response>]>, tonic::Status> {
                     let caller = $crate::server::caller(&request)?;
-                    let $api::[<List $Nouns Request>] { page_size, page_token, area, state, query, order_by, min_position, at, divisions_at, r#type } =
+                    let $api::[<List $Nouns Request>] { page_size, page_token, area, state, query, order_by, min_position, at, divisions_at, r#type, tag } =
                         request.into_inner();
-                    let asked = $crate::kind::ListQuery { page_size, page_token, area, state, query, order_by, min_position, at, divisions_at, r#type };
+                    let asked = $crate::kind::ListQuery { page_size, page_token, area, state, query, order_by, min_position, at, divisions_at, r#type, tag };
                     let page = self.verbs.list::<$Nouns>(&caller, asked).await?;
                     Ok(tonic::Response::new($api::[<List $Nouns Response>] {
                         $nouns: page.nouns,

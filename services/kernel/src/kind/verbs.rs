@@ -28,6 +28,8 @@ pub trait Areas: Send + Sync {
     fn unknown<'a>(&'a self, codes: &'a [String]) -> BoxFuture<'a, Result<BTreeSet<String>>>;
     /// The codes that are in an area on a day, as ranges from the first to before the second.
     fn within<'a>(&'a self, area: &'a Area, day: &'a str) -> BoxFuture<'a, Result<Vec<(String, String)>>>;
+    /// The codes of the divisions that carry a tag on a day. Refused: there is no such tag.
+    fn tagged<'a>(&'a self, tag: &'a str, day: &'a str) -> BoxFuture<'a, Result<Vec<String>>>;
 }
 
 /// How often a decision is taken again when what it relied on changed under it.

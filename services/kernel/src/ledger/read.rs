@@ -1,6 +1,9 @@
 //! Reading the ledger: a record by name, by key, or everything after a position.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use bytes::Bytes;
 
@@ -213,6 +216,12 @@ impl Ledger {
     pub async fn referring(&self, targets: &[String]) -> Result<Vec<(String, String)>> {
         let rows = self.db.fetch("SELECT target, source FROM links WHERE target IN ({1})", binds![targets]).await?;
         rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?))).collect()
+    }
+
+    /// Which of these records any other refers to.
+    pub async fn referred_to(&self, names: &[String]) -> Result<BTreeSet<String>> {
+        let rows = self.db.fetch("SELECT DISTINCT target FROM links WHERE target IN ({1})", binds![names]).await?;
+        rows.iter().map(|row| row.text(0)).collect()
     }
 
     /// Records after a position, each once at its newest version, in order, `limit` at most. `kinds` empty: every kind.

@@ -19,11 +19,14 @@ pub(super) struct Options {
     /// Only this area: 2, 4, 6, 9 or 12 digits.
     #[arg(long)]
     area: Option<String>,
+    /// Only what lies in divisions that carry this tag today: KEY_COUNTY, RELOCATION.
+    #[arg(long)]
+    tag: Option<String>,
     /// An .xlsx or .csv; absent: CSV on standard output.
     #[arg(short, long)]
     output: Option<PathBuf>,
     /// A template of this kind instead, with a filled example; absent -o: KIND-template.xlsx.
-    #[arg(long, value_name = "KIND", conflicts_with_all = ["kind", "area"])]
+    #[arg(long, value_name = "KIND", conflicts_with_all = ["kind", "area", "tag"])]
     template: Option<String>,
 }
 
@@ -38,7 +41,7 @@ impl Options {
             return Ok(());
         }
         let described = sheet::kind(self.kind.as_deref().unwrap_or_default()).map_err(text)?;
-        let export = Export { described, area: self.area, file: self.output.as_deref() };
+        let export = Export { described, area: self.area, tag: self.tag, file: self.output.as_deref() };
         let rows = export.run(self.to.line().map_err(text)?).await?;
         match &self.output {
             Some(file) if self.to.json => {

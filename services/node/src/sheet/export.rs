@@ -40,6 +40,8 @@ pub(crate) struct Export<'a> {
     pub(crate) described: Described,
     /// Only this area.
     pub(crate) area: Option<String>,
+    /// Only what lies in divisions that carry this tag.
+    pub(crate) tag: Option<String>,
     /// Absent: comma-separated text on standard output.
     pub(crate) file: Option<&'a Path>,
 }
@@ -63,6 +65,7 @@ impl Export<'_> {
         loop {
             let mut asked = vec![("page_size", Field::I32(PAGE_RECORDS))];
             asked.extend(self.area.clone().map(|area| ("area", Field::String(area))));
+            asked.extend(self.tag.clone().map(|tag| ("tag", Field::String(tag))));
             asked.extend(token.map(|token| ("page_token", Field::String(token))));
             let (records, next) = client.list(&asked).await.map_err(|status| said(&status))?;
             shown.learn(&records).await?;

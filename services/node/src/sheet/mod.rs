@@ -147,6 +147,7 @@ mod tests {
             // What follows from other records or from the rest.
             known.extend(match kind.collection {
                 "certificates" | "merges" => &["division"][..],
+                "assessments" => &["passed", "standard"],
                 "outcomes" => &["division", "outcome", "agency"],
                 "moves" => &["division", "successor"],
                 "divisions" => &["level", "parent", "class"],

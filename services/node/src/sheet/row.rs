@@ -345,6 +345,9 @@ mod tests {
         let parsed = reader.read(&row(2, &cells)).unwrap();
         assert_eq!(text(&parsed, "employer"), "agencies/91350100M000100Y43");
         assert_eq!(text(&parsed, "station"), "stations/640104/掌政镇/东 社工站");
+        // Who is filed under one township may serve in another of the county.
+        let cells = ["甲", "11010519491231002x", "640104001", "", "掌政镇社工站", ""];
+        assert_eq!(text(&reader.read(&row(3, &cells)).unwrap(), "station"), "stations/640104/掌政镇社工站");
         let cells = ["甲", "", "640104", "nodes/64/agencies/1", "nodes/64/stations/2", "nodes/64/workers/3"];
         let parsed = reader.read(&row(3, &cells)).unwrap();
         assert!(parsed.violations.is_empty(), "a named record keeps its number: {:?}", parsed.violations);

@@ -12,7 +12,7 @@ use time::Duration;
 
 use super::referred_to;
 
-static LEVELS: [Choice; 3] = [
+pub(super) static LEVELS: [Choice; 3] = [
     Choice::new("ASSISTANT", "助理社会工作师", &["助理", "初级", "助理社会工作者", "助理社工师", "初级社会工作师"]),
     Choice::new("INTERMEDIATE", "社会工作师", &["中级", "社工师", "中级社会工作师", "社会工作者"]),
     Choice::new("SENIOR", "高级社会工作师", &["高级", "高级社工师", "高级社会工作者"]),

@@ -5,7 +5,7 @@ use qianshou_kernel::{
     kind::{Check, Days, Field, Index, Noun, Referred, columns},
     sheet::Sheet,
 };
-use qianshou_proto::registry::v1::{Assignment, Employment, Sector, Worker};
+use qianshou_proto::registry::v1::{Assignment, Employment, Sector, Station, Worker};
 
 use super::{
     or_none,
@@ -36,6 +36,7 @@ static FIELDS: [F; 9] = [
         .or(&["岗位", "岗位名称"])
         .example("社会工作岗"),
     F::placed("station", "服务站点", |employment| &mut employment.station, Stations::COLLECTION, "display_name")
+        .within(6)
         .or(&["所在站点", "社工站", "服务社工站"])
         .key()
         .example("兴庆区掌政镇社工站"),
@@ -82,9 +83,13 @@ impl Noun for Employments {
             .link("station", station)
     }
 
-    /// An employment belongs to the place of its worker.
-    fn settle(employment: &mut Employment, referred: &Referred<'_>, _check: &mut Check) {
-        let worker: Option<Worker> = referred_to(&employment.worker, referred);
-        employment.division = worker.and_then(|worker| worker.division);
+    /// An employment belongs to the place where it began; what becomes of the worker later moves nothing of it.
+    fn settle(employment: &mut Employment, referred: &Referred<'_>, check: &mut Check) {
+        let Employment { worker, station, division, .. } = &*employment;
+        let stood = check.stood::<Employment>().filter(|stood| (&stood.worker, &stood.station) == (worker, station));
+        let station = || referred_to::<Station>(station, referred)?.division;
+        let worker = || referred_to::<Worker>(worker, referred)?.division;
+        let stands = stood.and_then(|stood| stood.division);
+        employment.division = stands.or_else(station).or_else(|| division.clone()).or_else(worker);
     }
 }

@@ -2,10 +2,14 @@
 //! names it by its title.
 
 use qianshou_kernel::{
-    kind::{Days, Field, Index, Noun, columns},
+    clock::{format_day, parse_day},
+    error::Reason,
+    kind::{Check, Days, Field, Index, Noun, Referred, columns},
     sheet::Sheet,
 };
-use qianshou_proto::registry::v1::Figure;
+use qianshou_proto::registry::v1::{Campaign, Figure};
+
+use super::{campaign::Campaigns, holds_on};
 
 type F = Field<Figure>;
 static FIELDS: [F; 5] = [
@@ -45,4 +49,28 @@ impl Noun for Figures {
         let key = [campaign.as_deref(), measure.as_deref(), division.as_deref(), on.as_deref()];
         Index::new(division, "REPORTED", campaign).claim("campaign", &key)
     }
+
+    /// A campaign that is known here says what it counts and when.
+    fn settle(figure: &mut Figure, _referred: &Referred<'_>, check: &mut Check) {
+        let title = figure.campaign.as_deref().unwrap_or_default();
+        let Some(campaigns) = check.titled::<Campaign>(Campaigns::COLLECTION, title) else { return };
+        let day = figure.on.as_deref().unwrap_or_default();
+        let during: Vec<&Campaign> = campaigns.iter().filter(|c| holds_on((&c.starts_on, &after(c)), day)).collect();
+        if during.is_empty() {
+            let days: Vec<String> = campaigns.iter().map(|c| format!("{}–{}", c.starts_on(), c.ends_on())).collect();
+            if !days.is_empty() {
+                check.refuse("on", Reason::NotInList, days.join("、"));
+            }
+            return;
+        }
+        let codes: Vec<&str> = during.iter().flat_map(|c| &c.measures).map(|measure| measure.code()).collect();
+        if !codes.is_empty() && !codes.contains(&figure.measure()) {
+            check.refuse("measure", Reason::NotInList, codes.join("、"));
+        }
+    }
+}
+
+/// The first day after a campaign.
+fn after(campaign: &Campaign) -> Option<String> {
+    campaign.ends_on.as_deref().and_then(parse_day)?.next_day().map(format_day)
 }

@@ -92,9 +92,10 @@ impl Noun for Incubations {
             .link("agency", agency)
     }
 
-    /// An incubation belongs to the place of its base.
-    fn settle(incubation: &mut Incubation, referred: &Referred<'_>, _check: &mut Check) {
-        let base: Option<Station> = referred_to(&incubation.base, referred);
-        incubation.division = base.and_then(|base| base.division);
+    /// An incubation belongs to the place that its base had when it began.
+    fn settle(incubation: &mut Incubation, referred: &Referred<'_>, check: &mut Check) {
+        let stood = check.stood::<Incubation>().filter(|stood| stood.base == incubation.base);
+        let base = || referred_to::<Station>(&incubation.base, referred)?.division;
+        incubation.division = stood.and_then(|stood| stood.division).or_else(base);
     }
 }

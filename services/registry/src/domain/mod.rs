@@ -16,6 +16,7 @@ pub mod incubation;
 pub mod merge;
 pub mod moving;
 pub mod post;
+pub mod quota;
 pub mod recognition;
 pub mod station;
 pub mod system;
@@ -29,8 +30,8 @@ use std::collections::BTreeMap;
 pub use self::{
     agency::Agencies, assessment::Assessments, campaign::Campaigns, category::Categories, certificate::Certificates,
     change::Changes, division::Divisions, document::Documents, employment::Employments, figure::Figures,
-    incubation::Incubations, merge::Merges, moving::Moves, post::Posts, recognition::Recognitions, station::Stations,
-    system::Systems, tag::Tags, task::Tasks, template::Templates, worker::Workers,
+    incubation::Incubations, merge::Merges, moving::Moves, post::Posts, quota::Quotas, recognition::Recognitions,
+    station::Stations, system::Systems, tag::Tags, task::Tasks, template::Templates, worker::Workers,
 };
 use prost::Message;
 pub use qianshou_kernel::identifier;
@@ -41,7 +42,7 @@ use qianshou_kernel::{
 use time::Date;
 
 /// Every kind of this house; one that refers to others stands behind them.
-pub const KINDS: [Kind; 21] = [
+pub const KINDS: [Kind; 22] = [
     Kind::of::<Divisions>(),
     Kind::of::<Changes>(),
     Kind::of::<Agencies>(),
@@ -62,6 +63,7 @@ pub const KINDS: [Kind; 21] = [
     Kind::of::<Campaigns>(),
     Kind::of::<Figures>(),
     Kind::of::<Categories>(),
+    Kind::of::<Quotas>(),
     Kind::of::<Tags>(),
 ];
 
@@ -115,6 +117,11 @@ fn code(text: &str, _today: Date) -> Result<String, (Reason, String)> {
 /// A part of a natural key that need not be there.
 fn or_none(part: &Option<String>) -> Option<&str> {
     Some(part.as_deref().unwrap_or_default())
+}
+
+/// Whether an interval, of ISO-8601 dates, holds on a day; its second bound is the first day no longer.
+fn holds_on((since, until): (&Option<String>, &Option<String>), day: &str) -> bool {
+    since.as_deref().is_none_or(|since| since <= day) && until.as_deref().is_none_or(|until| day < until)
 }
 
 /// The state of what holds during an interval.

@@ -93,12 +93,14 @@ impl Noun for Recognitions {
             .link("worker", worker)
     }
 
-    /// A recognition belongs to the place of whom it recognises.
-    fn settle(recognition: &mut Recognition, referred: &Referred<'_>, _check: &mut Check) {
+    /// A recognition belongs to the place that whom it recognises had then.
+    fn settle(recognition: &mut Recognition, referred: &Referred<'_>, check: &mut Check) {
         let Recognition { station, agency, worker, .. } = &*recognition;
+        let same = |stood: &Recognition| (&stood.station, &stood.agency, &stood.worker) == (station, agency, worker);
+        let stands = check.stood::<Recognition>().filter(same).and_then(|stood| stood.division);
         let station = || referred_to::<Station>(station, referred)?.division;
         let agency = || referred_to::<Agency>(agency, referred)?.division;
         let worker = || referred_to::<Worker>(worker, referred)?.division;
-        recognition.division = station().or_else(agency).or_else(worker);
+        recognition.division = stands.or_else(station).or_else(agency).or_else(worker);
     }
 }

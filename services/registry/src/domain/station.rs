@@ -1,14 +1,15 @@
 //! Stations (社工站): county centres, township stations, village rooms and city bases, hosted by a division.
 
 use qianshou_kernel::{
+    clock::format_day,
     error::Reason,
     id::Area,
     kind::{Check, Days, Field, Index, Noun, Referred, columns},
     sheet::{Choice, Sheet},
 };
-use qianshou_proto::registry::v1::{SixHave, Station, StationOrigin, StationStatus, StationType};
+use qianshou_proto::registry::v1::{SixHave, Station, StationOrigin, StationStatus, StationType, System};
 
-use super::referred_to;
+use super::{holds_on, referred_to, system::Systems};
 
 pub(super) static TYPES: [Choice; 5] = [
     Choice::new("COUNTY_CENTRE", "县级指导中心", &["指导中心", "县区指导中心", "县级社工指导中心"]),
@@ -133,12 +134,37 @@ impl Noun for Stations {
             .link("parent", &station.parent)
     }
 
-    /// What is above a station is of a higher type, so that the tree has no circle.
+    /// What is above a station is of a higher type, so that the tree has no circle; and its own is one that the area has.
     fn settle(station: &mut Station, referred: &Referred<'_>, check: &mut Check) {
+        fits_its_system(station, check);
         let parent = referred_to::<Station>(&station.parent, referred).and_then(|parent| rank_of(parent.r#type()));
         if parent.zip(rank_of(station.r#type())).is_some_and(|(parent, own)| parent >= own) {
             check.refuse("parent", Reason::NotInList, "stations of a higher type | 上级类型的站点");
         }
+    }
+}
+
+/// A new station, or one that becomes another, is of a type that the service system of its area has on the day it opens: the nearest
+/// one around it. Where none is recorded, every type is taken.
+fn fits_its_system(station: &Station, check: &mut Check) {
+    let of = |station: &Station| (station.r#type, station.division.clone(), station.opened_on.clone());
+    if check.stood::<Station>().is_some_and(|stood| of(&stood) == of(station)) {
+        return;
+    }
+    let day = station.opened_on.clone().unwrap_or_else(|| format_day(check.today));
+    let area = station.division.as_deref().and_then(Area::parse);
+    let around = area.iter().flat_map(Area::path);
+    let systems = around.filter_map(|code| check.standing_at::<System>(Systems::COLLECTION, code)).flatten();
+    // One that does not say what it has was told by another node, which withheld it.
+    let says = |system: &System| !system.types.is_empty() && holds_on((&system.since, &system.until), &day);
+    let nearest = systems.filter(says).last();
+    if let Some(system) = nearest.filter(|system| !system.types.contains(&station.r#type.unwrap_or_default())) {
+        let known = TYPES.iter().filter(|choice| {
+            let number = StationType::from_str_name(&format!("STATION_TYPE_{}", choice.name));
+            number.is_some_and(|number| system.types.contains(&number.into()))
+        });
+        let known: Vec<&str> = known.map(|choice| choice.text).collect();
+        check.refuse("type", Reason::NotInList, format!("{} {}", system.division(), known.join("、")));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use qianshou_kernel::{
     error::Reason,
-    kind::{Check, Days, Field, Index, Noun, columns},
+    kind::{Check, Days, Field, Index, Noun, Referred, columns},
     sheet::Sheet,
 };
 use qianshou_proto::registry::v1::{StationType, System};
@@ -51,9 +51,35 @@ impl Noun for Systems {
 
     fn index(system: &System, _blind: Option<&str>) -> Index {
         let System { division, since, until, .. } = system;
-        Index::new(division, super::validity(until), &system.display_name)
+        let index = Index::new(division, super::validity(until), &system.display_name)
             .column(since.clone())
             .column(until.clone())
-            .claim("division", &[division.as_deref(), since.as_deref()])
+            .claim("division", &[division.as_deref(), since.as_deref()]);
+        // Of two that are made at the same moment only one goes on.
+        if until.is_none() { index.claim("division", &[division.as_deref(), Some("now")]) } else { index }
     }
+
+    /// An area has one system at a time.
+    fn settle(system: &mut System, _referred: &Referred<'_>, check: &mut Check) {
+        let code = system.division.clone().unwrap_or_default();
+        let itself = check.stood::<System>().and_then(|stood| stood.name);
+        let Some(others) = check.standing_at::<System>(Self::COLLECTION, &code) else { return };
+        let own = format!("nodes/{}/", check.home);
+        let other = |other: &&System| match &other.name {
+            Some(name) => name.starts_with(&own) && Some(name) != itself.as_ref(),
+            // New in the same batch.
+            None => true,
+        };
+        let overlaps =
+            |other: &&System| begins_before(&system.since, &other.until) && begins_before(&other.since, &system.until);
+        if let Some(other) = others.iter().filter(other).find(overlaps) {
+            let until = other.until.as_deref().unwrap_or_default();
+            check.refuse("division", Reason::Duplicate, format!("{code} {}–{until}", other.since()));
+        }
+    }
+}
+
+/// Whether an interval that begins on a day begins before another has ended; days are ISO-8601 dates.
+fn begins_before(since: &Option<String>, until: &Option<String>) -> bool {
+    until.as_ref().is_none_or(|until| since.as_ref() < Some(until))
 }

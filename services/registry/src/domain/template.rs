@@ -2,19 +2,20 @@
 //! changed but followed by another, or old assessments would no longer say what they said.
 
 use qianshou_kernel::{
-    kind::{Check, Days, Field, Index, Noun, Parts, columns},
+    kind::{Check, Days, Field, Index, Noun, Parts, Referred, columns},
     sheet::{Column, Sheet},
 };
 use qianshou_proto::registry::v1::{Criterion, Template};
 
 type C = Field<Criterion>;
-static CRITERION: [C; 4] = [
+static CRITERION: [C; 5] = [
     C::text("code", "编码", |criterion| &mut criterion.code).required(),
     C::text("title", "指标", |criterion| &mut criterion.title).required(),
     C::flag("required", "必备", |criterion| &mut criterion.required),
     C::count("weight", "权重", |criterion| &mut criterion.weight, 0..=10_000),
+    C::count("least", "达标分", |criterion| &mut criterion.least, 0..=POINTS),
 ];
-static CRITERION_COLUMNS: [Column; 4] = columns(&CRITERION);
+static CRITERION_COLUMNS: [Column; 5] = columns(&CRITERION);
 static CRITERIA: Parts<Template, Criterion> = Parts { at: |template| &mut template.criteria, fields: &CRITERION };
 
 type F = Field<Template>;
@@ -32,7 +33,7 @@ static FIELDS: [F; 7] = [
     super::place::<Template>(|template| &mut template.division, "64").key(),
     F::parts("criteria", "指标", &CRITERIA, &CRITERION_COLUMNS)
         .or(&["评估指标", "指标项"])
-        .example("A1｜有固定场地｜是｜60；A2｜有办公设备｜否｜40"),
+        .example("A1｜有固定场地｜是｜60｜80；A2｜有办公设备｜否｜40"),
     F::day("valid_from", "生效日期", |template| &mut template.valid_from, Days::Any)
         .or(&["实施日期", "生效时间", "启用日期"])
         .required()
@@ -40,6 +41,9 @@ static FIELDS: [F; 7] = [
     F::day("valid_to", "失效日期", |template| &mut template.valid_to, Days::Any).or(&["停用日期", "废止日期"]),
 ];
 static SHEET: Sheet = Sheet::new("评估模板", &columns(&FIELDS));
+
+/// Points of a criterion at most.
+pub(super) const POINTS: u32 = 100;
 
 /// The noun.
 pub struct Templates;
@@ -65,5 +69,12 @@ impl Noun for Templates {
             .column(valid_from.clone())
             .column(valid_to.clone())
             .claim("display_name", &[display_name.as_deref(), edition.as_deref(), division.as_deref()])
+    }
+
+    /// By what was assessed already stays as it was.
+    fn settle(template: &mut Template, _referred: &Referred<'_>, check: &mut Check) {
+        if check.stood::<Template>().is_some_and(|stood| stood.criteria != template.criteria) {
+            check.frozen("criteria");
+        }
     }
 }

@@ -48,7 +48,9 @@ static FIELDS: [F; 12] = [
     F::text("post_category", "岗位类别", |worker| &mut worker.post_category)
         .or(&["岗位", "岗位类型"])
         .example("社会工作"),
+    // Who is filed under one township may serve in another of the county.
     F::placed("station", "服务站点", |worker| &mut worker.station, Stations::COLLECTION, "display_name")
+        .within(6)
         .or(&["所在站点", "社工站", "服务社工站"])
         .example("兴庆区掌政镇社工站"),
     F::choice::<Assignment>("assignment", "人员性质", |worker| &mut worker.assignment, &ASSIGNMENTS)

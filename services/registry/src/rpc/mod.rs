@@ -10,7 +10,8 @@ use crate::{
     Registry,
     domain::{
         Agencies, Assessments, Campaigns, Categories, Certificates, Changes, Divisions, Documents, Employments,
-        Figures, Incubations, Merges, Moves, Posts, Recognitions, Stations, Systems, Tags, Tasks, Templates, Workers,
+        Figures, Incubations, Merges, Moves, Posts, Quotas, Recognitions, Stations, Systems, Tags, Tasks, Templates,
+        Workers,
     },
 };
 
@@ -36,6 +37,7 @@ nouns! {
     Campaign campaign Campaigns campaigns;
     Figure figure Figures figures;
     Category category Categories categories;
+    Quota quota Quotas quotas;
     Tag tag Tags tags;
     {
         async fn trace_division(&self, request: tonic::Request<api::TraceDivisionRequest>)

@@ -16,6 +16,7 @@ use qianshou_kernel::{
 };
 use qianshou_proto::reporting::v1::{IndicatorKind, Unit};
 use sha2::{Digest, Sha256};
+use time::Date;
 
 use super::{
     joint::Joint,
@@ -51,6 +52,32 @@ pub struct Holding {
     pub leaves_after: Vec<Field>,
     /// Fields that it has to have, under conditions.
     pub needs: Vec<(Vec<Rule>, Field)>,
+    /// The field that names a record beyond whose own end it does not hold.
+    pub within: Option<Field>,
+    /// The field with the steps it went through: it is counted as one record for each.
+    pub steps: Option<Steps>,
+}
+
+impl Holding {
+    /// The first day on which a record no longer holds, whatever else is wrong with it.
+    #[must_use]
+    pub fn end(&self, record: &Record) -> Option<Date> {
+        let known = |field: &Field| record.day(field).ok().flatten();
+        let leaves = self.leaves.iter().filter_map(known);
+        let after = self.leaves_after.iter().filter_map(known).filter_map(Date::next_day);
+        leaves.chain(after).chain(record.cut()).min()
+    }
+}
+
+/// Messages within a record that tell what it was when.
+#[derive(Debug)]
+pub struct Steps {
+    /// The field that holds them.
+    pub of: Field,
+    /// Numbers of a step's fields, each with that of the record's field that it stands for.
+    pub set: Vec<(u32, u32)>,
+    /// The number of the record's field with its first day, which is also that of the first step.
+    pub enters: u32,
 }
 
 /// What is counted: a root and the records that refer to it.
@@ -112,6 +139,8 @@ pub struct Indicator {
     pub unit: Unit,
     /// How it is made.
     pub measure: Measure,
+    /// Dimensions over whose values nothing adds up.
+    pub apart: Vec<String>,
 }
 
 /// How an indicator is made.
@@ -135,8 +164,8 @@ pub struct Count {
     pub subject: String,
     /// What is counted: the first of these that any record of the subject speaks to.
     pub sources: Vec<Source>,
-    /// Kind of the record that gives the area.
-    pub placed_by: String,
+    /// Kinds of the records that give the area, the preferred first: of those before the last one that holds.
+    pub placed_by: Vec<String>,
     /// The fields that give the area instead of the record's own, two at most: of both it counts at each, and above both once.
     pub areas: Vec<Field>,
     /// The field that says how many a record stands for; `None`: one.
@@ -156,8 +185,8 @@ pub struct Source {
     pub counts_if: Vec<Rule>,
     /// The day on which they enter is not the day that is meant: an opening balance.
     pub undated: bool,
-    /// Names with the record they are read from, in the order of the names.
-    pub dimensions: BTreeMap<String, (String, Field)>,
+    /// Names with the records they are read from, the preferred first, in the order of the names.
+    pub dimensions: BTreeMap<String, Vec<(String, Field)>>,
 }
 
 /// When a subject counts.
@@ -270,6 +299,40 @@ impl Catalogue {
     #[must_use]
     pub fn holding(&self, kind: &str) -> Option<&Holding> {
         self.records.get(kind)
+    }
+
+    /// Whether other records hold only within records of this kind.
+    #[must_use]
+    pub fn bounds(&self, kind: &str) -> bool {
+        let bound = |kind: &String, member: &Member| {
+            let within = self.holding(kind).and_then(|holding| holding.within.as_ref());
+            within.is_some_and(|field| field.number() == member.field.number())
+        };
+        let mut of_kind = self.subjects.values().filter(|subject| subject.root.as_deref() == Some(kind));
+        of_kind.any(|subject| subject.members.iter().any(|(kind, member)| bound(kind, member)))
+    }
+
+    /// The record beyond whose end this one does not hold.
+    #[must_use]
+    pub fn within<'a>(&self, record: &'a Record) -> Option<&'a str> {
+        record.text(self.holding(record.kind())?.within.as_ref()?)
+    }
+
+    /// A record as far as it holds within another.
+    #[must_use]
+    pub fn bounded(&self, record: Record, outer: Option<&Record>) -> Record {
+        let end = outer.and_then(|outer| self.holding(outer.kind())?.end(outer));
+        record.until(end)
+    }
+
+    /// The subjects that a record, which is one itself, should belong to as well and does not, with the field that does not say so.
+    pub fn missed<'a>(&'a self, record: &'a Record) -> impl Iterator<Item = (&'a str, &'a Field)> {
+        let is_root = self.is_root(record.kind());
+        self.subjects.iter().filter(move |_| is_root).filter_map(|(key, subject)| {
+            let Member { field, or } = subject.members.get(record.kind())?;
+            let missed = record.text(field).is_none() && !or.is_empty() && or.iter().all(|other| record.lacks(other));
+            missed.then_some((key.as_str(), field))
+        })
     }
 
     /// One subject.

@@ -1,14 +1,17 @@
 //! A subject's dated facts: a pure function of the newest versions of its records. What cannot be counted is listed
 //! instead.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use qianshou_kernel::{clock::format_day, id::Area};
 use time::Date;
 
 use super::{
     catalogue::{Catalogue, Count, Holding, Source, When},
-    record::{Field, Record, Rule},
+    record::{Field, Record, Rule, UNKNOWN},
     tally::{Amount, Facts, OPENING, Spot, dims_text},
 };
 
@@ -108,10 +111,12 @@ pub fn count(catalogue: &Catalogue, key: &str, roots: &BTreeSet<String>, records
     let Some(subject) = catalogue.subject(key) else {
         return Counted::default();
     };
+    let records: &[Record] = &at_steps(catalogue, records);
     let here: BTreeSet<&str> =
         records.iter().filter(|r| subject.root.as_deref() == Some(r.kind())).map(Record::name).collect();
     let mut whole: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
     let mut waiting = vec![];
+    let mut missed = vec![];
     let made = subject.joint.as_ref().map(|(joint, kind)| joint.made(kind, records));
     for record in records {
         if let Some(field) = subject.shared.get(record.kind()).filter(|field| record.texts(field).next().is_none()) {
@@ -120,6 +125,7 @@ pub fn count(catalogue: &Catalogue, key: &str, roots: &BTreeSet<String>, records
         }
         let Some(field) = subject.members.get(record.kind()).map(|member| &member.field) else {
             whole.entry(record.kind()).or_default().push(record);
+            missed.extend(catalogue.missed(record).map(|(key, field)| (key, record, field)));
             continue;
         };
         match record.text(field) {
@@ -138,15 +144,15 @@ pub fn count(catalogue: &Catalogue, key: &str, roots: &BTreeSet<String>, records
     groups.iter_mut().flat_map(BTreeMap::values_mut).for_each(|records| records.sort_by_key(|r| r.name()));
 
     let mut counted = Counted::default();
+    let nothing = BTreeMap::new();
+    for (key, record, field) in missed {
+        for (indicator, count) in catalogue.counts(key).filter(|(_, count)| speaks_of(count, record)) {
+            let mut counter = Counter { catalogue, indicator, count, records: &nothing, counted: &mut counted };
+            counter.list(record, Trouble::Unattached(field.name().to_owned()));
+        }
+    }
     for (indicator, count) in catalogue.counts(key) {
-        let counts = |record: &Record| {
-            if subject.joint.is_some() {
-                return true;
-            }
-            let source = count.sources.iter().find(|source| source.from == record.kind());
-            source.is_some_and(|source| !record.is_readable() || record.meets(&source.conditions))
-        };
-        let nothing = BTreeMap::new();
+        let counts = |record: &Record| subject.joint.is_some() || speaks_of(count, record);
         let mut counter = Counter { catalogue, indicator, count, records: &nothing, counted: &mut counted };
         for (record, trouble) in waiting.iter().filter(|(record, _)| counts(record)) {
             counter.list(record, trouble.clone());
@@ -160,6 +166,22 @@ pub fn count(catalogue: &Catalogue, key: &str, roots: &BTreeSet<String>, records
         }
     }
     counted
+}
+
+/// The records as they were at each of their steps.
+fn at_steps<'a>(catalogue: &Catalogue, records: &'a [Record]) -> Cow<'a, [Record]> {
+    let steps = |record: &Record| catalogue.holding(record.kind()).and_then(|holding| holding.steps.as_ref());
+    if records.iter().all(|record| steps(record).is_none()) {
+        return Cow::Borrowed(records);
+    }
+    let at = |record: &Record| steps(record).map_or_else(|| vec![record.clone()], |steps| record.at_steps(steps));
+    Cow::Owned(records.iter().flat_map(at).collect())
+}
+
+/// Whether an indicator counts records of this kind, or what cannot be read.
+fn speaks_of(count: &Count, record: &Record) -> bool {
+    let source = count.sources.iter().find(|source| source.from == record.kind());
+    source.is_some_and(|source| !record.is_readable() || record.meets(&source.conditions))
 }
 
 fn by_kind(records: &[Record]) -> BTreeMap<&str, Vec<&Record>> {
@@ -332,32 +354,44 @@ impl<'a> Counter<'a> {
 
     /// The spans of the records that give the area, whatever else is wrong with them.
     fn places(&self) -> Vec<Span<'a>> {
-        if self.count.sources.iter().all(|source| source.from == self.count.placed_by) {
-            return vec![];
-        }
-        let Some(holding) = self.catalogue.holding(&self.count.placed_by) else {
-            return vec![];
-        };
-        let known = |field: &Field, record: &Record| record.day(field).ok().flatten();
-        let place = |record: &'a Record| {
-            let leaves = holding.leaves.iter().filter_map(|field| known(field, record)).chain(record.cut()).min();
-            let enters = known(&holding.enters, record);
+        let itself = |kind: &&String| self.count.sources.iter().all(|source| source.from == **kind);
+        let kinds = self.count.placed_by.iter().filter(|kind| !itself(kind));
+        let holding = kinds.filter_map(|kind| Some((kind, self.catalogue.holding(kind)?)));
+        let place = |holding: &Holding, record: &'a Record| {
+            let enters = record.day(&holding.enters).ok().flatten();
+            let leaves = holding.end(record);
             Span { record, enters: enters.unwrap_or(OPENING), leaves, opening: enters.is_none() }
         };
-        self.of_kind(&self.count.placed_by).filter(|r| r.is_readable()).map(place).collect()
+        let spans = holding.flat_map(|(kind, holding)| {
+            self.of_kind(kind).filter(|r| r.is_readable()).map(move |record| place(holding, record))
+        });
+        spans.collect()
+    }
+
+    /// The records that say where and as what, on a day, the preferred first: of those before the last only what holds.
+    fn placing(&self, source: &Source, span: &Span<'a>, places: &[Span<'a>], day: Date) -> Vec<&'a Record> {
+        let last = self.count.placed_by.last();
+        let record = |kind: &String| {
+            if *kind == source.from {
+                return Some(span.record);
+            }
+            let of_kind: Vec<Span<'a>> = places.iter().filter(|place| place.record.kind() == kind).copied().collect();
+            let only_now = last != Some(kind);
+            place_on(&of_kind, day).filter(|(_, holds)| *holds || !only_now).map(|(record, _)| record)
+        };
+        self.count.placed_by.iter().filter_map(record).collect()
     }
 
     /// Where and as what the record that counts on a day counts.
     fn state(&mut self, source: &Source, span: &Span<'a>, places: &[Span<'a>], day: Date) -> Option<State> {
-        let placing = if self.count.placed_by == source.from { Some(span.record) } else { place_on(places, day) };
-        let holding = self.catalogue.holding(&self.count.placed_by)?;
-        let areas = |record: &Record| -> BTreeSet<String> {
-            let own = [&holding.area];
-            let fields = if self.count.areas.is_empty() { own.to_vec() } else { self.count.areas.iter().collect() };
+        let placing = self.placing(source, span, places, day);
+        let areas = |record: &&Record| -> BTreeSet<String> {
+            let own: Vec<&Field> =
+                self.catalogue.holding(record.kind()).map(|holding| &holding.area).into_iter().collect();
+            let fields = if self.count.areas.is_empty() { own } else { self.count.areas.iter().collect() };
             fields.iter().filter_map(|field| record.area(field)).map(|area| area.as_str().to_owned()).collect()
         };
-        let placed = placing.map(|record| (record, areas(record))).filter(|(_, areas)| !areas.is_empty());
-        let Some((placing, areas)) = placed else {
+        let Some(areas) = placing.iter().map(areas).find(|areas| !areas.is_empty()) else {
             self.list(span.record, Trouble::Nowhere);
             return None;
         };
@@ -366,9 +400,16 @@ impl<'a> Counter<'a> {
             None => Ok(1),
         };
         let weight = weight.map_err(|field| self.list(span.record, Trouble::Unweighted(field))).ok()?;
-        let dims = source.dimensions.iter().map(|(name, (kind, field))| {
-            let record = if *kind == source.from { span.record } else { placing };
-            (name.as_str(), record.shown(field))
+        let dims = source.dimensions.iter().map(|(name, from)| {
+            let at_hand = |kind: &String| {
+                if *kind == source.from {
+                    Some(span.record)
+                } else {
+                    placing.iter().copied().find(|r| r.kind() == kind)
+                }
+            };
+            let mut shown = from.iter().filter_map(|(kind, field)| Some(at_hand(kind)?.shown(field)));
+            (name.as_str(), shown.find(|value| value != UNKNOWN).unwrap_or_else(|| UNKNOWN.to_owned()))
         });
         let opening = source.undated || span.opening;
         Some(State { areas, dims: dims_text(dims), opening, weight })
@@ -405,13 +446,14 @@ fn span<'a>(holding: &Holding, record: &'a Record) -> Result<Option<Span<'a>>, T
     Ok(leaves.is_none_or(|leaves| enters < leaves).then_some(span))
 }
 
-/// The record that gives the place on a day: of those that hold the latest that entered, else the latest that entered
-/// before, else the earliest.
-fn place_on<'a>(places: &[Span<'a>], day: Date) -> Option<&'a Record> {
+/// The record that gives the place on a day, and whether it holds then: of those that hold the latest that entered, else the latest that
+/// entered before, else the earliest.
+fn place_on<'a>(places: &[Span<'a>], day: Date) -> Option<(&'a Record, bool)> {
     let rank = |span: &&Span<'a>| (span.enters, span.record.name());
     let holding = places.iter().filter(|span| span.holds(day)).max_by_key(rank);
     let before = || places.iter().filter(|span| span.enters <= day).max_by_key(rank);
-    holding.or_else(before).or_else(|| places.iter().min_by_key(rank)).map(|span| span.record)
+    let place = holding.or_else(before).or_else(|| places.iter().min_by_key(rank));
+    place.map(|span| (span.record, span.holds(day)))
 }
 
 /// The smallest area that holds both.

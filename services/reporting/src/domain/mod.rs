@@ -12,6 +12,7 @@ pub mod period;
 pub mod record;
 pub mod restate;
 pub mod same;
+pub mod tag;
 pub mod tally;
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ use qianshou_kernel::{
 };
 use time::Date;
 
+use super::catalogue::Steps;
+
 /// What is shown for a field that is absent.
 pub const UNKNOWN: &str = "UNKNOWN";
 
@@ -56,6 +58,35 @@ impl Record {
     #[must_use]
     pub fn cut(&self) -> Option<Date> {
         self.cut
+    }
+
+    /// The same, contributing nothing from a day on.
+    #[must_use]
+    pub fn until(self, day: Option<Date>) -> Self {
+        Self { cut: self.cut.into_iter().chain(day).min(), ..self }
+    }
+
+    /// The record as it was at each of its steps, in their order: what a step says stands in place of what the record says; only the first
+    /// begins when the record does. Without any, itself.
+    #[must_use]
+    pub fn at_steps(&self, steps: &Steps) -> Vec<Self> {
+        let told = fields(&self.payload).map_while(Result::ok).filter(|field| field.number == steps.of.number);
+        let at = |(i, field): (usize, wire::Field<'_>)| {
+            let Wire::Len(step) = field.wire else { return None };
+            let mut payload = self.payload.to_vec();
+            for said in fields(step).map_while(Result::ok) {
+                let set = steps.set.iter().find(|(from, to)| *from == said.number && (i > 0 || *to != steps.enters));
+                match (set, said.wire) {
+                    // Of a field that is there twice the last is meant.
+                    (Some((_, to)), Wire::Len(bytes)) => wire::put_bytes(&mut payload, *to, bytes),
+                    (Some((_, to)), Wire::Varint(number)) => wire::put_varint(&mut payload, *to, number),
+                    _ => {}
+                }
+            }
+            Some(Self { payload: payload.into(), ..self.clone() })
+        };
+        let all: Vec<Self> = told.enumerate().filter_map(at).collect();
+        if all.is_empty() { vec![self.clone()] } else { all }
     }
 
     /// Whether its bytes are a message.
@@ -105,15 +136,16 @@ impl Record {
         self.text(field).and_then(Area::parse)
     }
 
-    /// The field as a coordinate of a cell: a text, or an enum's value without its prefix; [`UNKNOWN`] if it is
+    /// The field as a coordinate of a cell: a text, an enum's value without its prefix, `TRUE` or `FALSE`; [`UNKNOWN`] if it is
     /// absent.
     #[must_use]
     pub fn shown(&self, field: &Field) -> String {
         let shown = match &field.names {
-            Some(names) => self.number(field).and_then(|number| names.get(&number)),
-            None => return self.text(field).unwrap_or(UNKNOWN).to_owned(),
+            Some(names) => self.number(field).and_then(|number| names.get(&number)).map(String::as_str),
+            None if field.flag => self.number(field).map(|number| if number == 0 { "FALSE" } else { "TRUE" }),
+            None => self.text(field),
         };
-        shown.map_or(UNKNOWN, String::as_str).to_owned()
+        shown.unwrap_or(UNKNOWN).to_owned()
     }
 
     /// Whether all rules hold.
@@ -124,7 +156,8 @@ impl Record {
                 Some(least) => self.elements(rule.field.number) >= least,
                 None => rule.filter.matches(&self.payload).unwrap_or(false),
             };
-            (rule.or_absent && self.lacks(&rule.field)) || holds()
+            let other = || rule.or_present.as_ref().is_some_and(|other| !self.lacks(other));
+            (rule.or_absent && self.lacks(&rule.field)) || holds() || other()
         })
     }
 
@@ -166,6 +199,8 @@ pub struct Field {
     names: Option<BTreeMap<i64, String>>,
     /// Several numbers in one.
     packed: bool,
+    /// Yes or no.
+    flag: bool,
 }
 
 impl Field {
@@ -180,7 +215,8 @@ impl Field {
         } else {
             None
         };
-        Self { number: field.number(), name: field.name().to_owned(), names, packed: field.is_packed() }
+        let flag = matches!(field.kind(), Kind::Bool);
+        Self { number: field.number(), name: field.name().to_owned(), names, packed: field.is_packed(), flag }
     }
 
     /// Its number.
@@ -213,6 +249,7 @@ pub struct Rule {
     /// At least so many packed numbers, which the filter does not read.
     elements: Option<usize>,
     or_absent: bool,
+    or_present: Option<Field>,
 }
 
 impl Rule {
@@ -221,7 +258,14 @@ impl Rule {
     pub fn new(field: Field, test: Test, or_absent: bool) -> Self {
         let elements = if let Test::AtLeast(least) = test { Some(least as usize) } else { None };
         let elements = elements.filter(|_| field.packed);
-        Self { elements, filter: Filter { all: vec![Condition { path: vec![field.number], test }] }, field, or_absent }
+        let filter = Filter { all: vec![Condition { path: vec![field.number], test }] };
+        Self { elements, filter, field, or_absent, or_present: None }
+    }
+
+    /// A record that has this other field passes as well.
+    #[must_use]
+    pub fn or_present(self, other: Option<Field>) -> Self {
+        Self { or_present: other, ..self }
     }
 }
 

@@ -128,18 +128,46 @@ async fn a_worker_makes_the_station_professional_and_takes_it_along() {
     assert_eq!((house.sum("station_professional", "00").await, house.sum("talent_total", "00").await), (0, 1));
 }
 
+/// Who has left serves nowhere, whatever their employment says; in whatever order that is told.
+#[tokio::test]
+async fn an_employment_ends_with_its_worker() {
+    let house = House::open().await;
+    house.put(&name("stations", "s"), 1, &station(TownshipStation, "640104012", "2021-06-01", "")).await;
+    house.put(&name("employments", "e"), 1, &employment("s", "2022-01-01", "")).await;
+    house.settle().await;
+    let days = async |indicator: &str| {
+        let days = house.reporting.tallies().await.unwrap().days;
+        let of = days.iter().filter(|(spot, _)| spot.indicator == indicator && spot.area == "00");
+        of.map(|(spot, amount)| format!("{} {:+}", spot.day, amount.value)).collect::<Vec<_>>()
+    };
+    assert_eq!(days("station_professional").await, ["2022-01-01 +1"]);
+    house.put(&name("workers", "w"), 1, &worker("640104", "2015-01-01", "2023-03-01")).await;
+    house.settle().await;
+    assert_eq!(days("station_professional").await, ["2022-01-01 +1", "2023-03-01 -1"]);
+    house.put(&name("workers", "w"), 2, &worker("640104", "2015-01-01", "")).await;
+    house.settle().await;
+    assert_eq!(days("station_professional").await, ["2022-01-01 +1"]);
+    house.end(&name("workers", "w"), 3, EndReason::Ended, "2022-09-01").await;
+    house.settle().await;
+    assert_eq!(days("station_professional").await, ["2022-01-01 +1", "2022-09-01 -1"]);
+    assert_eq!(days("talent_total").await, ["2015-01-01 +1", "2022-09-01 -1"]);
+}
+
 /// A recognition of an agency and an employment without a station are nothing of a station's, and nobody misses them there.
 #[tokio::test]
 async fn what_belongs_elsewhere_is_not_missed() {
     let house = House::open().await;
-    let award = Recognition { agency: text(&name("agencies", "a")), ..demonstration("", "省级", "2022-12-01", "") };
+    let recognised =
+        |station: &str| Recognition { division: text("64"), ..demonstration(station, "省级", "2022-12-01", "") };
+    let award = Recognition { agency: text(&name("agencies", "a")), ..recognised("") };
     house.put(&name("recognitions", "a"), 1, &award).await;
     house.put(&name("employments", "e"), 1, &employment("", "2022-01-01", "")).await;
     house.settle().await;
-    assert_eq!((house.listed().await, house.reporting.tallies().await.unwrap()), (vec![], Tallies::default()));
+    assert_eq!((house.listed().await, house.sum("station_demonstration", "00").await), (vec![], 0));
+    assert_eq!(house.sum("recognition_total", "64").await, 1);
     // Withheld altogether, it is missed; and one whose station has not arrived waits.
-    house.put(&name("recognitions", "b"), 1, &demonstration("", "省级", "2022-12-01", "")).await;
-    house.put(&name("recognitions", "c"), 1, &demonstration("s", "市级", "2022-12-01", "")).await;
+    house.put(&name("recognitions", "b"), 1, &recognised("")).await;
+    house.put(&name("recognitions", "c"), 1, &recognised("s")).await;
     house.put(&name("assessments", "d"), 1, &assessment("s", 6, "2023-05-10", "")).await;
     house.settle().await;
     assert_eq!(house.listed().await.len(), 3);
@@ -239,7 +267,8 @@ fn content((record, [kind, a, b, c, d, e]): Event) -> Content {
         .encode_to_vec(),
         8 => Employment {
             station: text([NAMES[6], NAMES[7], ""][a % 3]),
-            worker: text(["w", ""][e % 2]),
+            worker: text([NAMES[0], NAMES[1], NAMES[2], ""][e % 4]),
+            division: area(d),
             since: day(b),
             until: day(c),
             assignment: Some(i32::try_from(kind % 3).unwrap()),

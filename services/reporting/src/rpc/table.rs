@@ -1,6 +1,6 @@
 //! A table: what is asked is parsed into [`Asked`], which cannot be wrong; then few rows are read for each indicator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use qianshou_kernel::{
     clock::{format_day, parse_day},
@@ -22,6 +22,7 @@ use crate::{
         period::{Period, Window},
         record::UNKNOWN,
         restate::Plan,
+        tag::{is_label, part_of},
         tally::{Amount, dim_of},
     },
     follow::Follow,
@@ -39,6 +40,16 @@ struct Asked {
     when: When,
     by: Vec<String>,
     divisions_at: Option<Date>,
+    tag: Option<String>,
+}
+
+/// On what ground a table stands.
+struct Ground {
+    /// What became of divisions until the day whose list was asked for.
+    moved: Moved,
+    plan: Plan,
+    /// The divisions of the area that carry the tag; `None`: none was asked for.
+    part: Option<Vec<String>>,
 }
 
 /// The day of stocks and coverages, the range of flows.
@@ -87,14 +98,18 @@ impl Reporting {
                 Some(day) => self.moved(day).await?,
                 None => Moved::default(),
             };
-            let plan = Plan::of(&asked.area, &moved);
+            let part = match &asked.tag {
+                Some(tag) => Some(part_of(&asked.area, &self.store.tagged(tag, &format_day(asked.when.at)).await?)),
+                None => None,
+            };
+            let ground = Ground { plan: Plan::of(&asked.area, &moved), moved, part };
             let mut cells = vec![];
             for indicator in &asked.indicators {
                 match &indicator.measure {
                     Measure::Coverage { stock, digits } => {
-                        cells.push(self.coverage(asked, indicator, stock, *digits, &moved).await?)
+                        cells.push(self.coverage(asked, indicator, stock, *digits, &ground).await?)
                     }
-                    Measure::Count(_) => cells.extend(self.counts(asked, indicator, known, &plan).await?),
+                    Measure::Count(_) => cells.extend(self.counts(asked, indicator, known, &ground).await?),
                 }
             }
             if attempt == ATTEMPTS || self.ledger.cursor(Follow::NAME).await? == before {
@@ -114,7 +129,7 @@ impl Reporting {
     }
 
     /// The total, then one cell for each combination of coordinates that is not zero.
-    async fn counts(&self, asked: &Asked, indicator: &Indicator, known: bool, plan: &Plan) -> Result<Vec<Cell>> {
+    async fn counts(&self, asked: &Asked, indicator: &Indicator, known: bool, ground: &Ground) -> Result<Vec<Cell>> {
         let blank = asked.blank(indicator);
         if !known {
             return Ok(vec![Cell { status: Some(CellStatus::Missing.into()), ..blank }]);
@@ -125,29 +140,38 @@ impl Reporting {
         } else {
             Window::of(asked.when.period.first, asked.when.period.last)
         };
-        let mut sums = self.store.sums(&indicator.id, &asked.area, &window).await?;
-        sums.extend(plan.difference(&self.under(plan, &indicator.id, &window).await?));
-        let mut total = Amount::default();
-        let mut groups: BTreeMap<Vec<String>, Amount> = BTreeMap::new();
-        for (dims, amount) in sums {
-            total = total.plus(amount);
-            let key = asked.by.iter().map(|key| dim_of(&dims, key).unwrap_or_else(|| UNKNOWN.to_owned())).collect();
-            let group = groups.entry(key).or_default();
-            *group = group.plus(amount);
+        let sums = self.sums(asked, &indicator.id, &window, ground).await?;
+        let values = |dims: &str, keys: &[String]| -> Vec<String> {
+            keys.iter().map(|key| dim_of(dims, key).unwrap_or_else(|| UNKNOWN.to_owned())).collect()
+        };
+        let mut total = Sum::default();
+        let mut groups: BTreeMap<Vec<String>, Sum> = BTreeMap::new();
+        for (dims, amount) in sums.into_iter().filter(|(_, amount)| *amount != Amount::default()) {
+            let apart = values(&dims, &indicator.apart);
+            groups.entry(values(&dims, &asked.by)).or_default().add(amount, apart.clone());
+            total.add(amount, apart);
         }
-        let cell = |by: Vec<Dimension>, amount: Amount| Cell {
-            by,
-            value: Some(if indicator.unit == Unit::Cny {
-                Value::Fen(amount.value)
-            } else {
-                Value::Count(amount.value)
-            }),
-            opening: stock.then_some(amount.opening),
-            status: Some(CellStatus::Normal.into()),
-            ..blank.clone()
+        let cell = |by: Vec<Dimension>, Sum { amount, apart }: Sum| {
+            if apart.len() > 1 {
+                let keys = indicator.apart.join(", ");
+                let note = format!(
+                    "不同{keys}不能相加，请按{keys}分列 | does not add up over {keys}; break it down by {keys}"
+                );
+                return Cell { by, status: Some(CellStatus::Missing.into()), note: Some(note), ..blank.clone() };
+            }
+            Cell {
+                by,
+                value: Some(match indicator.unit {
+                    Unit::Cny => Value::Fen(amount.value),
+                    _ => Value::Count(amount.value),
+                }),
+                opening: stock.then_some(amount.opening),
+                status: Some(CellStatus::Normal.into()),
+                ..blank.clone()
+            }
         };
         let mut cells = vec![cell(vec![], total)];
-        for (values, amount) in groups.into_iter().filter(|(key, amount)| !key.is_empty() && amount.value != 0) {
+        for (values, amount) in groups.into_iter().filter(|(key, sum)| !key.is_empty() && sum.amount.value != 0) {
             let by = asked
                 .by
                 .iter()
@@ -158,6 +182,22 @@ impl Reporting {
         Ok(cells)
     }
 
+    /// What an indicator sums up to, for each combination of coordinates.
+    async fn sums(
+        &self,
+        asked: &Asked,
+        indicator: &str,
+        window: &Window,
+        ground: &Ground,
+    ) -> Result<Vec<(String, Amount)>> {
+        if let Some(part) = &ground.part {
+            return Ok(self.store.sums_under(indicator, part, window).await?.into_values().flatten().collect());
+        }
+        let mut sums = self.store.sums(indicator, &asked.area, window).await?;
+        sums.extend(ground.plan.difference(&self.under(&ground.plan, indicator, window).await?));
+        Ok(sums)
+    }
+
     /// Official divisions of a list that have a stock of their own ÷ official divisions of that list.
     async fn coverage(
         &self,
@@ -165,13 +205,21 @@ impl Reporting {
         indicator: &Indicator,
         stock: &str,
         digits: usize,
-        moved: &Moved,
+        ground: &Ground,
     ) -> Result<Cell> {
         let listed_on = format_day(asked.divisions_at.unwrap_or(asked.when.at));
         let window = Window::up_to(asked.when.at);
-        let (mut numerator, denominator) = self.store.covered(stock, &asked.area, digits, &window, &listed_on).await?;
-        let plan = Plan::covering(&asked.area, digits, moved);
-        numerator += self.covered_by_others(&plan, stock, digits, &window, &listed_on).await?;
+        let whole = vec![asked.area.as_str().to_owned()];
+        let parts = ground.part.as_ref().unwrap_or(&whole).iter().filter_map(|code| Area::parse(code));
+        let (mut numerator, mut denominator) = (0, 0);
+        for part in parts {
+            let (covered, all) = self.store.covered(stock, &part, digits, &window, &listed_on).await?;
+            (numerator, denominator) = (numerator + covered, denominator + all);
+        }
+        if ground.part.is_none() {
+            let plan = Plan::covering(&asked.area, digits, &ground.moved);
+            numerator += self.covered_by_others(&plan, stock, digits, &window, &listed_on).await?;
+        }
         let blank = asked.blank(indicator);
         if denominator == 0 {
             let note = format!(
@@ -181,6 +229,20 @@ impl Reporting {
         }
         let ratio = Ratio { numerator: Some(numerator), denominator: Some(denominator) };
         Ok(Cell { value: Some(Value::Ratio(ratio)), status: Some(CellStatus::Normal.into()), ..blank })
+    }
+}
+
+/// A sum, and of what it was made as far as that does not add up.
+#[derive(Default)]
+struct Sum {
+    amount: Amount,
+    apart: BTreeSet<Vec<String>>,
+}
+
+impl Sum {
+    fn add(&mut self, amount: Amount, apart: Vec<String>) {
+        self.amount = self.amount.plus(amount);
+        self.apart.insert(apart);
     }
 }
 
@@ -225,8 +287,15 @@ impl Asked {
         if divisions_at.is_none() && !request.divisions_at().is_empty() {
             refuse("divisions_at", Reason::Malformed, "2023-12-31");
         }
+        let tag = request.tag.clone().filter(|tag| !tag.is_empty());
+        if tag.as_ref().is_some_and(|tag| !is_label(tag)) {
+            refuse("tag", Reason::NotInList, "KEY_COUNTY, RELOCATION, OTHER");
+        }
+        if tag.is_some() && divisions_at.is_some() {
+            refuse("divisions_at", Reason::Malformed, "tag, or divisions_at, not both | 与 tag 二选一");
+        }
         match area {
-            Some(area) if refused.is_empty() => Ok(Self { indicators, area, when, by, divisions_at }),
+            Some(area) if refused.is_empty() => Ok(Self { indicators, area, when, by, divisions_at, tag }),
             _ => Err(Refusal(refused).into()),
         }
     }
@@ -239,13 +308,17 @@ impl Asked {
             let day = format_day(day);
             format!("按{day}的区划换算 | restated on the divisions of {day}")
         });
+        let narrowed = self.tag.as_ref().map(|tag| {
+            let day = format_day(self.when.at);
+            format!("仅含{day}带有标签{tag}的区划 | only the divisions that carried {tag} on {day}")
+        });
         Cell {
             indicator: Some(indicator.id.clone()),
             area: Some(self.area.as_str().to_owned()),
             at: (!flow || self.when.by_day).then(|| format_day(self.when.at)),
             period: flow.then(|| self.when.period.text.clone()),
             unit: Some(indicator.unit.into()),
-            note: restated,
+            note: restated.or(narrowed),
             ..Cell::default()
         }
     }

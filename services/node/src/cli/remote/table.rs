@@ -28,6 +28,9 @@ pub(in crate::cli) struct Table {
     /// The divisions of this day, for coverage.
     #[arg(long)]
     divisions_at: Option<String>,
+    /// Only the divisions that carry this tag on the day: KEY_COUNTY, RELOCATION.
+    #[arg(long, conflicts_with = "divisions_at")]
+    tag: Option<String>,
     /// Print CSV.
     #[arg(long)]
     csv: bool,
@@ -43,6 +46,7 @@ impl Table {
             by: self.by,
             min_position: None,
             divisions_at: self.divisions_at,
+            tag: self.tag,
         };
         let mut client = ReportingServiceClient::new(self.to.line().map_err(failed)?);
         let cells = client.read_table(asked).await.map_err(told)?.into_inner().cells;

@@ -31,6 +31,32 @@ pub struct Record {
     pub leaves_after: Option<String>,
     #[serde(default)]
     pub needs: Vec<Need>,
+    pub within: Option<String>,
+    pub steps: Option<Steps>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Steps {
+    pub of: String,
+    pub set: BTreeMap<String, String>,
+}
+
+/// One text, or several in an order of preference.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum Preferred {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Preferred {
+    pub fn texts(&self) -> &[String] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Several(texts) => texts,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -120,11 +146,13 @@ pub struct Indicator {
     pub on: Option<String>,
     #[serde(default)]
     pub once: Vec<String>,
-    pub placed_by: Option<String>,
+    pub placed_by: Option<Preferred>,
     #[serde(default)]
     pub at: Vec<String>,
     #[serde(default)]
-    pub dimensions: BTreeMap<String, String>,
+    pub dimensions: BTreeMap<String, Preferred>,
+    #[serde(default)]
+    pub apart: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -138,7 +166,7 @@ pub struct Source {
     #[serde(default)]
     pub undated: bool,
     #[serde(default)]
-    pub dimensions: BTreeMap<String, String>,
+    pub dimensions: BTreeMap<String, Preferred>,
 }
 
 #[derive(Deserialize)]
@@ -178,4 +206,5 @@ pub struct Condition {
     pub present: bool,
     #[serde(default)]
     pub or_absent: bool,
+    pub or_present: Option<String>,
 }

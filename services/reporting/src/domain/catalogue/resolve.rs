@@ -10,7 +10,7 @@ use qianshou_kernel::{
 };
 use qianshou_proto::reporting::v1::{IndicatorKind, Unit};
 
-use super::{Catalogue, Count, Holding, Indicator, Measure, Member, Same, Source, Subject, When, file};
+use super::{Catalogue, Count, Holding, Indicator, Measure, Member, Same, Source, Steps, Subject, When, file};
 use crate::domain::{
     joint::Joint,
     record::{Field, Rule},
@@ -61,13 +61,24 @@ impl Catalogue {
         if roots.iter().collect::<BTreeSet<_>>().len() < roots.len() {
             return Err(Error::broken("two subjects share a root"));
         }
-        for indicator in self.indicators.values() {
-            let sound = match &indicator.measure {
-                Measure::Count(count) => self.is_sound(count),
-                Measure::Coverage { stock, .. } => {
-                    self.indicator(stock).is_some_and(|stock| stock.kind() == IndicatorKind::Stock)
-                }
+        for (kind, holding) in &self.records {
+            let by = |field: &Field| {
+                let of = |member: &Member| member.field.number() == field.number();
+                self.subjects.values().any(|s| s.root.is_some() && s.members.get(kind).is_some_and(of))
             };
+            if !holding.within.iter().all(by) {
+                return Err(Error::broken(format!("{kind} are within what they are no members of")));
+            }
+        }
+        for indicator in self.indicators.values() {
+            let apart = |key: &String| indicator.dimensions().any(|known| known == key);
+            let sound = indicator.apart.iter().all(apart)
+                && match &indicator.measure {
+                    Measure::Count(count) => self.is_sound(count),
+                    Measure::Coverage { stock, .. } => {
+                        self.indicator(stock).is_some_and(|stock| stock.kind() == IndicatorKind::Stock)
+                    }
+                };
             if !sound {
                 return Err(Error::broken(format!("{} names what is not its subject's", indicator.id)));
             }
@@ -84,16 +95,17 @@ impl Catalogue {
         let belongs = |kind: &String| subject.has(kind);
         let names = |source: &Source| source.dimensions.keys().cloned().collect::<Vec<_>>();
         let sound = |source: &Source| {
-            let at_hand = |kind: &String| *kind == source.from || *kind == count.placed_by;
+            let at_hand = |kind: &String| *kind == source.from || count.placed_by.contains(kind);
             belongs(&source.from)
-                && source.dimensions.values().all(|(kind, _)| at_hand(kind))
+                && source.dimensions.values().all(|from| !from.is_empty() && from.iter().all(|(kind, _)| at_hand(kind)))
                 && names(source) == names(&count.sources[0])
         };
-        belongs(&count.placed_by)
+        !count.placed_by.is_empty()
+            && count.placed_by.iter().all(belongs)
             && count.sources.iter().all(sound)
             && alongside.iter().all(|(kind, _)| belongs(kind))
             && (count.weight.is_none() || count.sources.len() == 1)
-            && (count.areas.is_empty() || count.sources.iter().all(|source| source.from == count.placed_by))
+            && (count.areas.is_empty() || count.sources.iter().all(|source| count.placed_by.iter().eq([&source.from])))
             && count.areas.len() <= 2
     }
 }
@@ -105,6 +117,7 @@ fn coverage(file: &file::Coverage) -> Indicator {
         name_en: file.name_en.clone(),
         unit: Unit::Ratio,
         measure: Measure::Coverage { stock: file.stock.clone(), digits: file.digits },
+        apart: vec![],
     }
 }
 
@@ -135,15 +148,30 @@ impl Reader {
     fn holding(&self, kind: &str, record: &file::Record) -> Result<Holding> {
         let needs =
             record.needs.iter().map(|need| Ok((self.rules(kind, &need.conditions)?, self.field(kind, &need.field)?)));
+        let enters = self.field(kind, &record.enters)?;
         Ok(Holding {
             area: self.field(kind, &record.area)?,
             conditions: self.rules(kind, &record.conditions)?,
-            enters: self.field(kind, &record.enters)?,
             not_before: record.not_before.as_ref().map(|field| self.field(kind, field)).transpose()?,
             leaves: self.fields(kind, &record.leaves)?,
             leaves_after: self.fields(kind, &record.leaves_after)?,
             needs: needs.collect::<Result<_>>()?,
+            within: record.within.as_ref().map(|field| self.field(kind, field)).transpose()?,
+            steps: record.steps.as_ref().map(|steps| self.steps(kind, steps, &enters)).transpose()?,
+            enters,
         })
+    }
+
+    fn steps(&self, kind: &str, file: &file::Steps, enters: &Field) -> Result<Steps> {
+        let message = self.0.get(kind).and_then(|message| message.get_field_by_name(&file.of));
+        let step = message.and_then(|field| field.kind().as_message().cloned());
+        let step = step.ok_or_else(|| Error::broken(format!("{kind}.{} are no steps", file.of)))?;
+        let set = |(to, from): (&String, &String)| {
+            let from = step.get_field_by_name(from).ok_or_else(|| Error::broken(format!("a step has no {from}")))?;
+            Ok((from.number(), self.field(kind, to)?.number()))
+        };
+        let set = file.set.iter().map(set).collect::<Result<_>>()?;
+        Ok(Steps { of: self.field(kind, &file.of)?, set, enters: enters.number() })
     }
 
     fn subject(&self, subject: &file::Subject, joints: &BTreeMap<String, file::Joint>) -> Result<Subject> {
@@ -194,6 +222,7 @@ impl Reader {
             name_en: file.name_en.clone(),
             unit: unit.ok_or_else(|| Error::broken(format!("there is no unit {}", file.unit)))?,
             measure: Measure::Count(Box::new(self.count(file)?)),
+            apart: file.apart.clone(),
         })
     }
 
@@ -206,7 +235,7 @@ impl Reader {
         Ok(Count {
             subject: file.subject.clone(),
             sources,
-            placed_by: file.placed_by.clone().unwrap_or_else(|| from.clone()),
+            placed_by: file.placed_by.as_ref().map_or_else(|| vec![from.clone()], |kinds| kinds.texts().to_vec()),
             areas: self.fields(from, &file.at)?,
             weight: file.weight.as_ref().map(|field| self.field(from, field)).transpose()?,
             when: self.when(file)?,
@@ -218,12 +247,15 @@ impl Reader {
         from: &str,
         [conditions, counts_if]: [&[file::Condition]; 2],
         undated: bool,
-        dimensions: &BTreeMap<String, String>,
+        dimensions: &BTreeMap<String, file::Preferred>,
     ) -> Result<Source> {
-        let dimension = |(name, path): (&String, &String)| {
+        let from_field = |path: &String| {
             let (kind, field) =
                 path.split_once('.').ok_or_else(|| Error::broken(format!("{path} is not KIND.FIELD")))?;
-            Ok((name.clone(), (kind.to_owned(), self.field(kind, field)?)))
+            Ok((kind.to_owned(), self.field(kind, field)?))
+        };
+        let dimension = |(name, paths): (&String, &file::Preferred)| {
+            Ok((name.clone(), paths.texts().iter().map(from_field).collect::<Result<_>>()?))
         };
         Ok(Source {
             from: from.to_owned(),
@@ -266,7 +298,8 @@ impl Reader {
             (None, None, None, true) => Test::Present,
             _ => return Err(Error::broken(format!("{} wants one test", condition.field))),
         };
-        Ok(Rule::new(field, test, condition.or_absent))
+        let or_present = condition.or_present.as_ref().map(|other| self.field(kind, other)).transpose()?;
+        Ok(Rule::new(field, test, condition.or_absent).or_present(or_present))
     }
 }
 
@@ -280,9 +313,9 @@ mod tests {
     #[test]
     fn the_file_is_read_whole() {
         let catalogue = catalogue().unwrap();
-        assert_eq!(catalogue.indicators().count(), 24);
-        let kinds = "agencies allocations approvals assessments certificates commitments dispatches employments figures merges moves outcomes \
-                     payments posts projects receipts recognitions stations workers";
+        assert_eq!(catalogue.indicators().count(), 34);
+        let kinds = "agencies allocations approvals assessments certificates commitments dispatches documents employments figures incubations \
+                     merges moves outcomes payments posts projects quotas receipts recognitions stations tags tasks workers";
         assert_eq!(catalogue.kinds().collect::<Vec<_>>().join(" "), kinds);
         assert_eq!(catalogue.indicator("certified_new").unwrap().kind(), IndicatorKind::Flow);
         assert_eq!(catalogue.indicator("village_coverage").unwrap().unit, Unit::Ratio);
@@ -303,7 +336,13 @@ mod tests {
             ("in = [\"PROFESSIONAL\"]", "in = [\"PROFESSOR\"]"),
             ("at_least = 2", "at_least = 2, present = true"),
             ("unit = \"AGENCY\"", "unit = \"MILE\""),
-            ("sector = \"workers.sector\"", "sector = \"stations.type\""),
+            ("sector = [\"employments.sector\", \"workers.sector\"]", "sector = \"stations.type\""),
+            ("placed_by = [\"employments\", \"workers\"]", "placed_by = [\"stations\", \"workers\"]"),
+            ("placed_by = [\"employments\", \"workers\"]", "placed_by = []"),
+            ("within = \"worker\"", "within = \"post\""),
+            ("of = \"stages\"", "of = \"stage\""),
+            ("apart = [\"measure\"]", "apart = [\"unit\"]"),
+            ("or_present = \"none_of_six\"", "or_present = \"seven\""),
             ("stock = \"station_village\"", "stock = \"certified_new\""),
             ("id = \"agency_total\"", "id = \"talent_total\""),
             ("survivor = [\"successor\"]", "survivor = [\"heir\"]"),

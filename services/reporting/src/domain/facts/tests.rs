@@ -1,7 +1,8 @@
 use proptest::{collection::vec, prelude::*};
 use qianshou_proto::registry::v1::{
+    Assessment,
     CertificateLevel::{Assistant, Intermediate, Senior},
-    Station, StationStatus,
+    Employment, Incubation, IncubationStage, Recognition, Station, StationStatus,
     StationType::{CountyMain, TownshipStation},
     Worker,
 };
@@ -260,7 +261,7 @@ fn a_demonstration_station_is_recognised_or_says_so_itself() {
     assert_eq!(days, ["2022-12-01 市级 +1", "2023-02-01 市级 -1", "2023-02-01 省级 +1", "2024-01-01 省级 -1"]);
     let undated = of(&here, &[recognised("市级", "", "")]);
     assert_eq!(undated[0], "2021-06-01 batch=UNKNOWN;level=市级 +1!+1");
-    let award = qianshou_proto::registry::v1::Recognition { kind: Some(2), ..demonstration("s", "", "2022-12-01", "") };
+    let award = Recognition { kind: Some(2), ..demonstration("s", "", "2022-12-01", "") };
     assert!(of(&here, &[record("recognitions", "1", &award)]).is_empty());
 }
 
@@ -276,18 +277,130 @@ fn the_newest_assessment_decides_whether_the_standard_is_met() {
     assert_eq!(of(&here, std::slice::from_ref(&first)), ["2022-05-10 +1", "2025-05-10 -1"]);
     let both = [first, assessed("2", 5, "2023-05-10", "")];
     assert_eq!(of(&itself(6), &both), ["2022-05-10 +1", "2023-05-10 -1"]);
+    let silent = assessment("s", 0, "2023-05-10", "");
     assert_eq!(
-        of(&itself(6), &[assessed("3", 0, "2023-05-10", "")]),
+        of(&itself(6), &[record("assessments", "3", &silent)]),
         ["2021-06-01 +1!+1"],
         "it does not speak of them"
     );
+    let none = record("assessments", "3", &Assessment { none_of_six: Some(true), ..silent });
+    assert!(of(&itself(6), std::slice::from_ref(&none)).is_empty(), "it says that there are none");
+    let first = assessed("1", 6, "2022-05-10", "");
+    assert_eq!(of(&here, &[first, none]), ["2022-05-10 +1", "2023-05-10 -1"]);
+}
+
+#[test]
+fn a_station_is_assessed_by_its_newest_assessment() {
+    let here = station(CountyMain, "640104", "2021-06-01", "");
+    let by = |standard: &str, passed, on: &str| Assessment {
+        template: text("nodes/64/templates/1"),
+        standard: text(standard),
+        passed,
+        ..assessment("s", 0, on, "")
+    };
+    let all = [
+        record("assessments", "1", &by("规范 2022", Some(false), "2022-05-10")),
+        record("assessments", "2", &by("规范 2023", Some(true), "2023-05-10")),
+        record("assessments", "3", &by("指引 2024", None, "2024-05-10")),
+        record("assessments", "4", &assessment("s", 6, "2025-05-10", "")),
+    ];
+    let dims = |passed: &str, template: &str| format!("passed={passed};template={template}");
+    let [failed, passed, unsaid] =
+        [dims("FALSE", "规范 2022"), dims("TRUE", "规范 2023"), dims("UNKNOWN", "指引 2024")];
+    assert_eq!(
+        of_station(&here, &all, "station_assessed"),
+        [
+            format!("2022-05-10 {failed} +1"),
+            format!("2023-05-10 {failed} -1"),
+            format!("2023-05-10 {passed} +1"),
+            format!("2024-05-10 {passed} -1"),
+            format!("2024-05-10 {unsaid} +1"),
+        ]
+    );
+}
+
+#[test]
+fn a_person_counts_where_they_are_employed_at_the_time() {
+    let at = |division: &str, sector: Option<i32>, since: &str, until: &str| Employment {
+        division: text(division),
+        sector,
+        ..employment("", since, until)
+    };
+    let records = [
+        record("workers", "w", &worker("6402", "2015-01-01", "2023-01-01")),
+        record("employments", "1", &at("640104", Some(3), "2016-01-01", "2018-01-01")),
+        record("employments", "2", &at("640122", None, "2017-06-01", "2018-01-01")),
+        // It says not where, and goes on after they left.
+        record("employments", "3", &at("", Some(4), "2020-01-01", "")),
+        record("certificates", "1", &certificate("w", Assistant, "2015-03-01", "")),
+    ];
+    let expected = [
+        "2015-01-01 6402 sector=AGENCY +1",
+        "2016-01-01 6402 sector=AGENCY -1",
+        "2016-01-01 640104 sector=INSTITUTION +1",
+        "2017-06-01 640104 sector=INSTITUTION -1",
+        "2017-06-01 640122 sector=AGENCY +1",
+        "2018-01-01 640122 sector=AGENCY -1",
+        "2018-01-01 6402 sector=AGENCY +1",
+        "2020-01-01 6402 sector=AGENCY -1",
+        "2020-01-01 6402 sector=COMMUNITY +1",
+        "2023-01-01 6402 sector=COMMUNITY -1",
+    ];
+    let counted = person(&records);
+    assert_eq!(told(&counted, "talent_total"), expected);
+    let certified = told(&counted, "certified_total");
+    assert_eq!(certified[0], "2015-03-01 6402 level=ASSISTANT;sector=AGENCY +1");
+    assert!(certified.contains(&"2016-01-01 640104 level=ASSISTANT;sector=INSTITUTION +1".to_owned()));
+    assert!(counted.problems.is_empty());
+    assert!(person(&records[1..]).facts.is_empty(), "without their record nobody is counted");
+}
+
+#[test]
+fn an_incubation_is_at_each_of_its_stages() {
+    let stage = |stage: i32, on: &str| IncubationStage { stage: Some(stage), on: text(on) };
+    let with = |stages: Vec<IncubationStage>| {
+        let incubation = Incubation {
+            division: text("6401"),
+            stage: Some(3),
+            stages,
+            since: text("2022-03-01"),
+            until: text("2024-01-01"),
+            ..Incubation::default()
+        };
+        told(&counted("incubation", &["i"], &[record("incubations", "i", &incubation)]), "incubation_total")
+    };
+    assert_eq!(with(vec![]), ["2022-03-01 6401 stage=GRADUATED +1", "2024-01-01 6401 stage=GRADUATED -1"]);
+    assert_eq!(
+        with(vec![stage(1, "2022-03-05"), stage(2, "2022-06-01"), stage(3, "2023-06-01")]),
+        [
+            "2022-03-01 6401 stage=ENTERED +1",
+            "2022-06-01 6401 stage=ENTERED -1",
+            "2022-06-01 6401 stage=INCUBATING +1",
+            "2023-06-01 6401 stage=INCUBATING -1",
+            "2023-06-01 6401 stage=GRADUATED +1",
+            "2024-01-01 6401 stage=GRADUATED -1",
+        ]
+    );
+}
+
+#[test]
+fn a_recognition_of_nobody_is_missed_at_a_station() {
+    let withheld = record("recognitions", "r", &demonstration("", "省级", "2022-12-01", ""));
+    let nobodys = counted("recognition", &["r"], std::slice::from_ref(&withheld));
+    assert!(nobodys.problems.iter().any(|problem| {
+        problem.indicator == "station_demonstration" && problem.trouble == Trouble::Unattached("station".into())
+    }));
+    let elsewhere = Recognition { agency: text("nodes/64/agencies/a"), ..demonstration("", "", "2022-12-01", "") };
+    let elsewhere = counted("recognition", &["r"], &[record("recognitions", "r", &elsewhere)]);
+    assert!(elsewhere.problems.iter().all(|problem| problem.indicator != "station_demonstration"));
 }
 
 #[test]
 fn a_post_stands_for_as_many_as_it_says() {
     let with =
         |count| counted("post", &["p"], &[record("posts", "p", &post("640104", count, "2021-01-01", "2023-01-01"))]);
-    let expected = ["2021-01-01 640104 category=管理 +3", "2023-01-01 640104 category=管理 -3"];
+    let dims = "category=管理;sector=UNKNOWN";
+    let expected = [format!("2021-01-01 640104 {dims} +3"), format!("2023-01-01 640104 {dims} -3")];
     assert_eq!(told(&with(3), "post_total"), expected);
     let withheld = with(0);
     assert!(withheld.facts.is_empty());
@@ -309,6 +422,7 @@ proptest! {
     fn a_person_is_one_whatever_their_records_say(
         workers in vec((0..4_usize, 0..6_usize, 0..6_usize), 0..4),
         certificates in vec((0..4_usize, 0..4_i32, 0..6_usize, 0..6_usize), 0..5),
+        employments in vec((0..4_usize, 0..6_usize, 0..6_usize), 0..3),
     ) {
         const DAYS: [&str; 6] = ["", "2015-03-01", "2018-06-15", "2018-06-16", "2021-12-31", "2022"];
         let area = |i: usize| ["6401", "640104", "3502", ""][i];
@@ -318,6 +432,10 @@ proptest! {
             let mut told = certificate(ids.get(*w).unwrap_or(&"w"), Assistant, DAYS[*issued], DAYS[*until]);
             told.level = Some(*level);
             record("certificates", &i.to_string(), &told)
+        }));
+        records.extend(employments.iter().enumerate().map(|(i, (a, s, u))| {
+            let told = Employment { division: text(area(*a)), ..employment("", DAYS[*s], DAYS[*u]) };
+            record("employments", &i.to_string(), &told)
         }));
         let counted = counted("person", &ids, &records);
         for indicator in ["talent_total", "certified_total"] {
