@@ -231,19 +231,37 @@ impl Store {
         Ok(sums)
     }
 
-    /// Which of these codes the official list of a day has.
-    pub async fn official(&self, codes: &[String], listed_on: &str) -> Result<BTreeSet<String>> {
+    /// What villages below these townships have of a stock in a window, those that have any.
+    pub async fn held_below(&self, stock: &str, townships: &[&str], window: &Window) -> Result<Vec<(String, i64)>> {
+        const SQL: &str = "SELECT area, CAST(SUM(value) AS BIGINT) FROM ( \
+             SELECT area, value FROM reporting_months \
+             WHERE indicator = $1 AND digits = 12 AND area > $2 AND area < $3 AND SUBSTR(area, 1, 9) IN ({4}) \
+             AND month >= $5 AND month < $6 \
+             UNION ALL \
+             SELECT area, value FROM reporting_days \
+             WHERE indicator = $1 AND digits = 12 AND area > $2 AND area < $3 AND SUBSTR(area, 1, 9) IN ({4}) \
+             AND day >= $7 AND day <= $8) t \
+             GROUP BY area HAVING SUM(value) > 0";
+        let (Some(first), Some(last)) = (townships.iter().min(), townships.iter().max()) else { return Ok(vec![]) };
+        let until = Area::parse(last).map_or_else(|| (*last).to_owned(), |area| bounds(&area).1);
+        let Window { month_from, month_until, day_from, day_to } = window;
+        let binds = binds![stock, *first, until, townships, month_from, month_until, day_from, day_to];
+        self.0.fetch(SQL, binds).await?.iter().map(|row| Ok((row.text(0)?, row.int(1)?))).collect()
+    }
+
+    /// Which of these codes the list of a day has; `official`: as official ones.
+    pub async fn listed(&self, codes: &[String], listed_on: &str, official: bool) -> Result<BTreeSet<String>> {
         const SQL: &str = "SELECT DISTINCT code FROM reporting_divisions WHERE digits = $1 AND code IN ({2}) \
-             AND official = TRUE AND valid_from <= $3 AND valid_to > $3";
-        let mut official = BTreeSet::new();
+             AND official IN (TRUE, $4) AND valid_from <= $3 AND valid_to > $3";
+        let mut listed = BTreeSet::new();
         let levels: BTreeSet<usize> = codes.iter().map(String::len).collect();
         for digits in levels {
             let codes: Vec<&str> = codes.iter().map(String::as_str).filter(|code| code.len() == digits).collect();
-            for row in self.0.fetch(SQL, binds![digits as u64, &codes[..], listed_on]).await? {
-                official.insert(row.text(0)?);
+            for row in self.0.fetch(SQL, binds![digits as u64, &codes[..], listed_on, official]).await? {
+                listed.insert(row.text(0)?);
             }
         }
-        Ok(official)
+        Ok(listed)
     }
 
     /// How many changes there are and the position of the newest: which state of the history this is.

@@ -79,9 +79,13 @@ impl Verbs {
         if let Some(area) = asked.area.as_deref().filter(|a| !a.is_empty()) {
             let area =
                 Area::parse(area).ok_or_else(|| Error::refused("area", Reason::Malformed, "2, 4, 6, 9, 12 digits"))?;
-            match asked.divisions_at.as_deref().filter(|day| !day.is_empty()) {
-                Some(day) => conditions.within_any(&self.areas.within(&area, &day_of("divisions_at", day)?).await?),
-                None => conditions.within(&area),
+            let divided = asked.divisions_at.as_deref().filter(|day| !day.is_empty());
+            match divided.map(|day| day_of("divisions_at", day)).transpose()? {
+                // The nation is the same on every day.
+                Some(day) if area.as_str() != Area::NATION => {
+                    conditions.within_any(&self.areas.within(&area, &day).await?);
+                }
+                _ => conditions.within(&area),
             }
         }
         if N::HOME.is_none() {
@@ -98,7 +102,12 @@ impl Verbs {
         if let Some(day) = day {
             conditions.on::<N>(day)?;
         }
-        let sought = asked.query.as_deref().and_then(Sought::new);
+        let query = asked.query.as_deref().unwrap_or_default();
+        if query.chars().count() > self.query_max_chars {
+            let most = self.query_max_chars;
+            return Err(Error::refused("query", Reason::TooLong, format!("{most} characters | {most} 个字符")));
+        }
+        let sought = Sought::new(query);
         let search = Search {
             db: self.ledger.db(),
             table: N::TABLE,

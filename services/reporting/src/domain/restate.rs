@@ -2,13 +2,14 @@
 //! reported, less what those boundaries give to others, and with what they bring from elsewhere; to the last unit, so that the
 //! areas of a level add up to the same as reported.
 //!
-//! What was abolished and followed by nothing stays with the nearest division above it; so does what was created later.
+//! What was abolished and followed by nothing, whole or in part, stays with the nearest division above it; so does what was created
+//! later. Of villages no change tells: they go with their township, and keep their last digits there if the list has them so.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use qianshou_kernel::{
     id::Area,
-    succession::{Shares, divided, settled},
+    succession::{Share, Shares, carried, divided, settled, township_of},
 };
 
 use super::tally::Amount;
@@ -30,14 +31,18 @@ pub struct Plan {
     pieces: Vec<Piece>,
 }
 
+/// Digits of a township's code.
+const TOWNSHIP_DIGITS: usize = 9;
+
 fn is_within(code: &str, area: &Area) -> bool {
     area.as_str() == Area::NATION || code.starts_with(area.as_str())
 }
 
 impl Plan {
-    /// The plan for an area on a day; `moved`: every code that is not itself on that day.
+    /// The plan for an area on a day; `moved`: every code that is not itself on that day; `listed`: which of the [`villages`] of the plan
+    /// the list of the day has.
     #[must_use]
-    pub fn of(area: &Area, moved: &BTreeMap<String, Shares>) -> Self {
+    pub fn of(area: &Area, moved: &BTreeMap<String, Shares>, listed: &BTreeSet<String>) -> Self {
         let pieces = moved.keys().filter_map(|code| {
             let shares = settled(code, moved);
             let held = is_within(code, area);
@@ -45,7 +50,7 @@ impl Plan {
             let stays = shares.keys().all(|to| is_within(to, area) == held);
             (!stays).then(|| Piece { code: code.clone(), without: below(code, moved), shares })
         });
-        let pieces = pieces.collect();
+        let pieces = pieces.chain(of_village(area.as_str(), moved, listed)).collect();
         Self { area: area.clone(), pieces }
     }
 
@@ -116,6 +121,46 @@ impl Piece {
     }
 }
 
+/// The villages of which the plan for an area has to know whether the list has them; none unless the area is a village.
+#[must_use]
+pub fn villages(area: &Area, moved: &BTreeMap<String, Shares>) -> Vec<String> {
+    let code = area.as_str();
+    let there = township_of(code).and_then(|township| carried(code, moved.get(township)?));
+    township_of(code).map(|_| code.to_owned()).into_iter().chain(there).collect()
+}
+
+/// What a village brings and takes that goes with its township.
+fn of_village(code: &str, moved: &BTreeMap<String, Shares>, listed: &BTreeSet<String>) -> Vec<Piece> {
+    let Some(township) = township_of(code) else { return vec![] };
+    let piece = |code: String, shares: Shares| Piece { code, without: vec![], shares };
+    let whole = |to: String| Shares::from([(to, Share::WHOLE)]);
+    let leaves = moved.get(township).filter(|_| !moved.contains_key(code)).map(|became| {
+        let there = carried(code, became).filter(|village| listed.contains(village));
+        piece(code.to_owned(), there.map_or_else(|| settled(township, moved), whole))
+    });
+    let before = carrying(township, moved).map(|from| format!("{from}{}", &code[township.len()..]));
+    let comes = before.filter(|from| listed.contains(code) && !moved.contains_key(from));
+    leaves.into_iter().chain(comes.map(|from| piece(from, whole(code.to_owned())))).collect()
+}
+
+/// The townships that became this one and nothing else.
+fn carrying<'m>(township: &'m str, moved: &'m BTreeMap<String, Shares>) -> impl Iterator<Item = &'m str> {
+    let all = moved.iter().filter(|(code, _)| code.len() == township.len());
+    all.filter(|(_, became)| became.len() == 1 && became.get(township) == Some(&Share::WHOLE)).map(|(code, _)| &**code)
+}
+
+/// The townships that became one other in an area, each with that: their villages may have gone along.
+#[must_use]
+pub fn townships<'m>(area: &Area, moved: &'m BTreeMap<String, Shares>) -> BTreeMap<&'m str, &'m str> {
+    let one = |(code, became): (&'m String, &'m Shares)| {
+        let (to, share) = became.first_key_value()?;
+        let alone = code.len() == TOWNSHIP_DIGITS && to.len() == TOWNSHIP_DIGITS && became.len() == 1;
+        let here = is_within(to, area) || area.as_str().starts_with(to.as_str());
+        (alone && here && *share == Share::WHOLE).then_some((code.as_str(), to.as_str()))
+    };
+    moved.iter().filter_map(one).collect()
+}
+
 /// The highest codes below a code that went a way of their own.
 fn below(code: &str, moved: &BTreeMap<String, Shares>) -> Vec<String> {
     let mut highest: Vec<String> = vec![];
@@ -156,7 +201,9 @@ mod tests {
 
     fn restated(area: &str, facts: &[(&str, i64)], at: &str) -> i64 {
         let area = Area::parse(area).unwrap();
-        let plan = Plan::of(&area, &moved(at));
+        let moved = moved(at);
+        let listed = villages(&area, &moved).into_iter().filter(|code| code != "620171104999").collect();
+        let plan = Plan::of(&area, &moved, &listed);
         let sum =
             |under: &dyn Fn(&str) -> bool| facts.iter().filter(|(code, _)| under(code)).map(|(_, n)| n).sum::<i64>();
         let of = |code: &str| {
@@ -177,6 +224,10 @@ mod tests {
         assert_eq!((of("330104"), of("330102"), of("330114"), of("330102011"), of("33")), (0, 8, 1, 2, 9));
         assert_eq!((of("620121"), of("620171"), of("620171104"), of("6201")), (0, 4, 4, 4));
         assert_eq!((of("640104"), of("64"), of("00")), (1, 1, 22));
+        // A village goes along; one that the list does not have there is somewhere in the township.
+        let of = |area: &str| restated(area, &[("620121112003", 2), ("620121112999", 1)], "2023-12-31");
+        assert_eq!((of("620171104003"), of("620171104999"), of("620171104")), (2, 0, 3));
+        assert_eq!((of("620121112003"), of("620121112999"), of("620121112")), (0, 0, 0));
         let before = |area: &str| restated(area, &[("350405", 6), ("350404", 1)], "2020-12-31");
         assert_eq!((before("350427"), before("350405"), before("350404")), (6, 0, 1));
     }

@@ -87,7 +87,7 @@ impl Reporting {
                 Some(day) => self.moved(day).await?,
                 None => Moved::default(),
             };
-            let plan = Plan::of(&asked.area, &moved);
+            let plan = self.plan(&asked.area, &moved, asked.divisions_at).await?;
             let mut cells = vec![];
             for indicator in &asked.indicators {
                 match &indicator.measure {
@@ -170,8 +170,7 @@ impl Reporting {
         let listed_on = format_day(asked.divisions_at.unwrap_or(asked.when.at));
         let window = Window::up_to(asked.when.at);
         let (mut numerator, denominator) = self.store.covered(stock, &asked.area, digits, &window, &listed_on).await?;
-        let plan = Plan::covering(&asked.area, digits, moved);
-        numerator += self.covered_by_others(&plan, stock, digits, &window, &listed_on).await?;
+        numerator += self.covered_by_others((&asked.area, moved), stock, digits, &window, &listed_on).await?;
         let blank = asked.blank(indicator);
         if denominator == 0 {
             let note = format!(
