@@ -256,7 +256,8 @@ pub fn township_of(code: &str) -> Option<&str> {
 }
 
 /// The codes that are in an area on a day, as ranges of texts from the first to before the second, in order. What was divided between
-/// this area and others is in each of them; in the nation is everything.
+/// this area and others is in each of them, without what lies below a code that remains, for that has not moved; in the nation is
+/// everything.
 #[must_use]
 pub fn ranges(area: &Area, moved: &BTreeMap<String, Shares>) -> Vec<(String, String)> {
     if area.as_str() == Area::NATION {
@@ -264,17 +265,23 @@ pub fn ranges(area: &Area, moved: &BTreeMap<String, Shares>) -> Vec<(String, Str
     }
     let end = |code: &str| Area::parse(code).and_then(|area| area.after()).unwrap_or_else(|| LAST.to_owned());
     let is_in = |code: &str| settled(code, moved).keys().any(|to| area.covers(to));
-    let mut inner: BTreeMap<(&str, usize), bool> = BTreeMap::new();
-    inner.insert((area.as_str(), area.as_str().len()), !moved.contains_key(area.as_str()) || is_in(area.as_str()));
-    for code in moved.keys() {
+    let mut inner: BTreeMap<(&str, usize), (bool, String)> = BTreeMap::new();
+    let whole = |code: &str, is_in: bool| (is_in, end(code));
+    let own = area.as_str();
+    inner.insert((own, own.len()), whole(own, !moved.contains_key(own) || is_in(own)));
+    for (code, became) in moved {
         let path = Area::parse(code);
         let within = || path.iter().flat_map(Area::path).any(|up| inner.contains_key(&(up, up.len())));
         let is_in = is_in(code);
-        if is_in || within() {
-            inner.insert((code, code.len()), is_in);
+        if is_in && became.contains_key(code) && !area.covers(code) {
+            // Itself alone: every code below has a further digit.
+            inner.insert((code, code.len()), (true, format!("{code}0")));
+        } else if is_in || within() {
+            inner.insert((code, code.len()), whole(code, is_in));
         }
     }
-    let ends: BTreeSet<String> = inner.keys().flat_map(|(code, _)| [(*code).to_owned(), end(code)]).collect();
+    let ends: BTreeSet<String> =
+        inner.iter().flat_map(|((code, _), (_, end))| [(*code).to_owned(), end.clone()]).collect();
     let mut ranges: Vec<(String, String)> = vec![];
     let mut begun = inner.into_iter().peekable();
     // The codes that a text lies in, the longest last.
@@ -282,8 +289,8 @@ pub fn ranges(area: &Area, moved: &BTreeMap<String, Shares>) -> Vec<(String, Str
     let mut ends = ends.into_iter().peekable();
     while let Some(from) = ends.next() {
         open.retain(|(until, _)| *until > from);
-        while let Some(((code, _), is_in)) = begun.next_if(|((code, _), _)| *code <= from.as_str()) {
-            open.push((end(code), is_in));
+        while let Some((_, (is_in, end))) = begun.next_if(|((code, _), _)| *code <= from.as_str()) {
+            open.push((end, is_in));
         }
         let Some(until) = ends.peek() else { break };
         if open.last().is_some_and(|(_, is_in)| *is_in) {
@@ -523,6 +530,12 @@ mod tests {
             ("330102–330103 330104–330105".into(), "330104–330105 330114–330115".into(), String::new())
         );
         assert_eq!(of("640104"), "640104–640105");
+        // 520201 took a part of 520221 and remains: what was reported below it is its own.
+        let moved = [("520201".to_owned(), half(&["520201", "520221"]))].into();
+        let of_day = |area: &str| ranges(&Area::parse(area).unwrap(), &moved);
+        let range = |from: &str, until: &str| (from.to_owned(), until.to_owned());
+        assert_eq!(of_day("520221"), [range("520201", "5202010"), range("520221", "520222")]);
+        assert_eq!(of_day("520201"), [range("520201", "520202")]);
         assert_eq!(of("3504"), "3504–3505");
         assert_eq!(of("350405100"), "350405100–350405101 350427100–350427101");
         assert_eq!(of("00"), "–a");

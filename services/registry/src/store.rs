@@ -125,7 +125,7 @@ const EMBEDDED: &[u8] = include_bytes!("../data/divisions.csv.gz");
 const EMBEDDED_CHANGES: &[u8] = include_bytes!("../data/changes.csv.gz");
 /// With places; what an older program had put there is superseded.
 const BOOTSTRAP: &str = "registry.places";
-const BOOTSTRAP_CHANGES: &str = "registry.changes";
+const BOOTSTRAP_CHANGES: &str = "registry.changes.whole";
 /// Below every epoch that a node lives in, so that the nation's own word always supersedes the list.
 const BOOTSTRAP_VERSION: Version = Version { epoch: 0, revision: 2 };
 const BLOCK: usize = 4_000;

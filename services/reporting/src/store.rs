@@ -16,6 +16,7 @@ use crate::domain::{
     division::Listed,
     facts::{Counted, Problem},
     period::Window,
+    restate::Reported,
     same::Link,
     tally::{Amount, Facts, Spot, Tallies},
 };
@@ -54,6 +55,9 @@ pub(crate) struct Listing {
     pub reason_zh: String,
     pub reason_en: String,
 }
+
+/// Digits of the levels of codes.
+const LEVELS: [usize; 5] = [2, 4, 6, 9, 12];
 
 /// The tables.
 #[derive(Clone, Debug)]
@@ -229,6 +233,30 @@ impl Store {
             }
         }
         Ok(sums)
+    }
+
+    /// The sums of an indicator over a window of all that lies below each of these codes, for each combination of coordinates.
+    pub async fn sums_below(&self, indicator: &str, codes: &[&str], window: &Window) -> Result<Reported> {
+        const SQL: &str = "SELECT dims, CAST(SUM(value) AS BIGINT), CAST(SUM(opening) AS BIGINT) FROM ( \
+             SELECT dims, value, opening FROM reporting_months \
+             WHERE indicator = $1 AND digits = $2 AND area >= $3 AND area < $4 AND month >= $5 AND month < $6 \
+             UNION ALL \
+             SELECT dims, value, opening FROM reporting_days \
+             WHERE indicator = $1 AND digits = $2 AND area >= $3 AND area < $4 AND day >= $7 AND day <= $8) t \
+             GROUP BY dims";
+        let Window { month_from, month_until, day_from, day_to } = window;
+        let mut below = Reported::new();
+        for code in codes {
+            let next = LEVELS.into_iter().find(|digits| *digits > code.len());
+            let Some((area, next)) = Area::parse(code).zip(next) else { continue };
+            let (from, until) = bounds(&area);
+            let binds = binds![indicator, next as u64, from, until, month_from, month_until, day_from, day_to];
+            let sums = below.entry((*code).to_owned()).or_default();
+            for row in self.0.fetch(SQL, binds).await? {
+                sums.insert(row.text(0)?, Amount { value: row.int(1)?, opening: row.int(2)? });
+            }
+        }
+        Ok(below)
     }
 
     /// What villages below these townships have of a stock in a window, those that have any.

@@ -293,9 +293,10 @@ struct Hit {
 }
 
 /// How a page is looked for. What is frequent is found by walking in the order that was asked for, and what is rare by seeking it
-/// and sorting; neither is quick with the other. So first it is walked a little: what is frequent fills the page. Then the
-/// rare is looked for: words, a type, a state, an area that at most [`FEW`] rows have. If there is nothing rare about what is
-/// asked, it is neither all over nor rare, and walking on finds it soon enough.
+/// and sorting; neither is quick with the other. So what is rare is looked for first where that is told by an index alone: a type,
+/// a state, an area that at most [`FEW`] rows have. If there is none, it is walked a little: what is frequent fills the page. Then
+/// words are looked up, no more of them than those few rows. If there is nothing rare about what is asked, it is neither all over nor
+/// rare, and walking on finds it soon enough.
 struct Search<'a> {
     db: &'a Db,
     table: &'static str,
@@ -319,14 +320,21 @@ impl Search<'_> {
         if self.sought.is_none() && self.conditions.compared.is_empty() {
             return self.all(&Source::All, after).await;
         }
-        let near = self.want * NEAR.0 + NEAR.1;
-        let limit = if self.is_tested_here() { near } else { self.want };
-        let (mut hits, _) = self.some(&Source::Near(near), after.as_ref(), limit).await?;
-        if hits.len() >= self.want {
-            hits.truncate(self.want);
-            return Ok(hits);
+        let rare = self.rare().await?;
+        if rare.is_none() {
+            let near = self.want * NEAR.0 + NEAR.1;
+            let limit = if self.is_tested_here() { near } else { self.want };
+            let (mut hits, _) = self.some(&Source::Near(near), after.as_ref(), limit).await?;
+            if hits.len() >= self.want {
+                hits.truncate(self.want);
+                return Ok(hits);
+            }
         }
-        let source = self.few().await?.unwrap_or(Source::All);
+        let (seeks, most) = rare.map_or((None, FEW), |(seeks, count)| (Some(seeks), count));
+        let source = match self.with_words(most).await? {
+            Some(with) => Source::With(with),
+            None => seeks.map_or(Source::All, Source::Few),
+        };
         self.all(&source, after).await
     }
 
@@ -335,28 +343,30 @@ impl Search<'_> {
         self.sought.as_ref().is_some_and(|sought| sought.only_by_name().is_none())
     }
 
-    /// What is rare about what is asked.
-    async fn few(&self) -> Result<Option<Source>> {
-        let most = u32::try_from(FEW).unwrap_or(u32::MAX);
-        if let Some(words) = self.sought.as_ref().and_then(|sought| sought.words(self.kind)) {
-            let with = self.db.with_words(&words, most + 1).await?;
-            if with.len() <= FEW {
-                return Ok(Some(Source::With(with)));
-            }
-        }
+    /// What is asked of the column that has the fewest rows, and how many, if they are few.
+    async fn rare(&self) -> Result<Option<(String, usize)>> {
+        let mut rare: Option<(String, usize)> = None;
         for column in ["type", "state", "area"] {
             let Some(seeks) = self.conditions.seeks(column) else { continue };
             let count = format!(
                 "SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT t.name FROM {} t WHERE {seeks} LIMIT {}) few",
                 self.table,
-                most + 1
+                FEW + 1
             );
             let row = self.db.fetch_one(count, self.conditions.binds.clone()).await?;
-            if row.map_or(Ok(0), |row| row.count(0))? <= u64::from(most) {
-                return Ok(Some(Source::Few(seeks)));
+            let count = usize::try_from(row.map_or(Ok(0), |row| row.count(0))?).unwrap_or(usize::MAX);
+            if count <= rare.as_ref().map_or(FEW, |(_, least)| *least) {
+                rare = Some((seeks, count));
             }
         }
-        Ok(None)
+        Ok(rare)
+    }
+
+    /// The rows with the words that are sought, unless they are more than this or there are no words to look up.
+    async fn with_words(&self, most: usize) -> Result<Option<Vec<u64>>> {
+        let Some(words) = self.sought.as_ref().and_then(|sought| sought.words(self.kind)) else { return Ok(None) };
+        let limit = u32::try_from(most + 1).unwrap_or(u32::MAX);
+        Ok(Some(self.db.with_words(&words, limit).await?).filter(|with| with.len() <= most))
     }
 
     /// Rows from a source until the page is full or there are no more.

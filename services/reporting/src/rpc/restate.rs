@@ -14,7 +14,7 @@ use crate::{
     Reporting,
     domain::{
         period::Window,
-        restate::{Plan, townships, villages},
+        restate::{Plan, Reported, townships, villages},
         tally::Amount,
     },
 };
@@ -36,13 +36,20 @@ impl Reporting {
         Ok(Plan::of(area, moved, &listed))
     }
 
-    /// What was reported under the codes of a plan.
-    pub(super) async fn under(
+    /// What a plan adds to an area's own figures.
+    pub(super) async fn difference(
         &self,
         plan: &Plan,
         indicator: &str,
         window: &Window,
-    ) -> Result<BTreeMap<String, BTreeMap<String, Amount>>> {
+    ) -> Result<BTreeMap<String, Amount>> {
+        let remaining: Vec<&str> = plan.remaining().into_iter().collect();
+        let below = self.store.sums_below(indicator, &remaining, window).await?;
+        Ok(plan.difference(&self.under(plan, indicator, window).await?, &below))
+    }
+
+    /// What was reported under the codes of a plan.
+    async fn under(&self, plan: &Plan, indicator: &str, window: &Window) -> Result<Reported> {
         let codes: Vec<String> = plan.codes().into_iter().map(str::to_owned).collect();
         self.store.sums_under(indicator, &codes, window).await
     }

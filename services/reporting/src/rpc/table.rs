@@ -126,7 +126,7 @@ impl Reporting {
             Window::of(asked.when.period.first, asked.when.period.last)
         };
         let mut sums = self.store.sums(&indicator.id, &asked.area, &window).await?;
-        sums.extend(plan.difference(&self.under(plan, &indicator.id, &window).await?));
+        sums.extend(self.difference(plan, &indicator.id, &window).await?);
         let mut total = Amount::default();
         let mut groups: BTreeMap<Vec<String>, Amount> = BTreeMap::new();
         for (dims, amount) in sums {
