@@ -311,6 +311,8 @@ struct Search<'a> {
 const FEW: usize = 20_000;
 /// Rows that are walked before something rare is looked for: so many for each of the page, and so many more.
 const NEAR: (usize, usize) = (2, 500);
+/// Rows that are walked at most while what is sought turns up often enough.
+const FAR: usize = 6_000;
 /// Rows that are tested at a time, outside the database, at most.
 const TESTED: usize = 20_000;
 
@@ -321,14 +323,17 @@ impl Search<'_> {
             return self.all(&Source::All, after).await;
         }
         let rare = self.rare().await?;
-        if rare.is_none() {
-            let near = self.want * NEAR.0 + NEAR.1;
+        let mut near = if rare.is_none() { self.want * NEAR.0 + NEAR.1 } else { 0 };
+        while near > 0 {
             let limit = if self.is_tested_here() { near } else { self.want };
             let (mut hits, _) = self.some(&Source::Near(near), after.as_ref(), limit).await?;
             if hits.len() >= self.want {
                 hits.truncate(self.want);
                 return Ok(hits);
             }
+            // If it goes on so, the page is full after so many rows, and some more.
+            let farther = (near * self.want).checked_div(hits.len()).map_or(0, |rows| rows + rows / 2);
+            near = if farther > near && farther <= FAR { farther } else { 0 };
         }
         let (seeks, most) = rare.map_or((None, FEW), |(seeks, count)| (Some(seeks), count));
         let source = match self.with_words(most).await? {
