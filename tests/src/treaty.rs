@@ -37,17 +37,25 @@ pub fn to_nation(province: &str) -> Vec<api::KindClause> {
 /// If there is no such kind or field.
 #[must_use]
 pub fn share(kind: &str, fields: &str, area: &str) -> api::KindClause {
+    let within = Condition { path: Some(path(kind, "division")), test: Some(condition::Test::Under(area.to_owned())) };
+    api::KindClause { scope: Some(Filter { all: vec![within] }), ..share_all(kind, fields) }
+}
+
+/// One kind's clause: these fields of all its records.
+///
+/// # Panics
+/// If there is no such kind or field.
+#[must_use]
+pub fn share_all(kind: &str, fields: &str) -> api::KindClause {
+    let fields = fields.split(' ').map(|field| path(kind, field)).collect();
+    api::KindClause { kind: Some(kind.to_owned()), fields, ..api::KindClause::default() }
+}
+
+fn path(kind: &str, field: &str) -> FieldPath {
     let kinds = qianshou::node::kinds();
     let known = kinds.iter().find(|k| k.collection == kind).expect("a kind");
     let message = descriptors().get_message_by_name(known.message).unwrap();
-    let path = |field: &str| FieldPath { numbers: vec![message.get_field_by_name(field).expect("a field").number()] };
-    let within = Condition { path: Some(path("division")), test: Some(condition::Test::Under(area.to_owned())) };
-    api::KindClause {
-        kind: Some(kind.to_owned()),
-        fields: fields.split(' ').map(path).collect(),
-        scope: Some(Filter { all: vec![within] }),
-        ..api::KindClause::default()
-    }
+    FieldPath { numbers: vec![message.get_field_by_name(field).expect("a field").number()] }
 }
 
 /// Terms in force since the beginning of 2024.

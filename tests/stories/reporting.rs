@@ -173,10 +173,8 @@ async fn a_table_is_restated_on_the_boundaries_of_a_day(world: World) {
     let people = people.map(|(place, n)| Worker { division: Some(place.into()), ..worker(n) });
     fujian.admin.put(people.to_vec()).await.unwrap();
 
-    let figure = async |area: &str, on: Option<&str>, indicator: &str| {
-        let request = ReadTableRequest { divisions_at: on.map(str::to_owned), ..asked(area, DAY, &[indicator]) };
-        shown(&whole(&fujian.admin, request).await[0])
-    };
+    let figure =
+        async |area: &str, on: Option<&str>, indicator: &str| restated(&fujian.admin, area, DAY, on, indicator).await;
     let (old, new) = (Some("2020-12-31"), Some("2023-06-30"));
     for (area, reported, before, after) in [
         ("350427", "2", "3", "0"),
@@ -403,6 +401,12 @@ pub(crate) async fn figures(at: &Caller, area: &str, day: &str, indicators: &[&s
     figures
 }
 
+/// A figure at the end of a day, as reported or on the boundaries of another.
+pub(crate) async fn restated(at: &Caller, area: &str, day: &str, on: Option<&str>, indicator: &str) -> String {
+    let request = ReadTableRequest { divisions_at: on.map(str::to_owned), ..asked(area, day, &[indicator]) };
+    shown(&whole(at, request).await[0])
+}
+
 /// A table in which everything is counted. On a busy machine that may take longer than a table waits for.
 async fn whole(at: &Caller, request: ReadTableRequest) -> Vec<Cell> {
     let provisional = |cells: &[Cell]| cells.iter().any(|cell| cell.status() == CellStatus::Provisional);
@@ -439,5 +443,128 @@ fn shown(cell: &Cell) -> String {
         Some(Value::Ratio(ratio)) => format!("{}/{}", ratio.numerator(), ratio.denominator()),
         Some(Value::Fen(fen)) => format!("{fen} fen"),
         None => cell.status().as_str_name().to_owned(),
+    }
+}
+
+mod restating {
+    //! Figures at codes of any list since 2016, restated over the embedded history on any day: what an area has is what its codes bring,
+    //! to the last unit, and nothing is lost or made.
+
+    use std::{
+        collections::{BTreeMap, BTreeSet},
+        sync::LazyLock,
+    };
+
+    use proptest::{prelude::*, sample::Index};
+    use qianshou_kernel::{
+        id::Area,
+        succession::{self, Share, Shares, Succession, divided, settled},
+    };
+    use qianshou_registry::store::{embedded, embedded_changes};
+    use qianshou_reporting::domain::{restate::Plan, tally::Amount};
+
+    /// Before, on, and after the days of the lists.
+    const DAYS: [&str; 8] = [
+        "2016-07-31",
+        "2017-12-31",
+        "2018-10-31",
+        "2019-10-30",
+        "2020-06-30",
+        "2021-10-31",
+        "2022-10-31",
+        "2024-01-01",
+    ];
+
+    static HISTORY: LazyLock<Succession> = LazyLock::new(|| {
+        let changes = embedded_changes().unwrap();
+        let told = changes.iter().map(|c| succession::Change::told(c.effective_on(), &c.from, &c.to, &c.parts));
+        Succession::new(told)
+    });
+    static MOVED: LazyLock<BTreeMap<&str, BTreeMap<String, Shares>>> =
+        LazyLock::new(|| DAYS.map(|day| (day, HISTORY.moved(day))).into());
+    /// Codes with a day on which they are listed. Those that changed come twice, so that they are tried out.
+    static LISTED: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
+        let divisions = embedded().unwrap();
+        let of = |d: &qianshou_proto::registry::v1::Division| {
+            let code = Area::parse(d.code())?.as_str().to_owned();
+            (code.len() > 2).then(|| (code, d.valid_from().to_owned()))
+        };
+        let changed = divisions.iter().filter(|d| d.valid_to.is_some() || d.valid_from() > DAYS[0]);
+        divisions.iter().step_by(20).chain(changed).filter_map(of).collect()
+    });
+
+    /// What figures are on a day, by the codes they are at then, one code after the other.
+    fn counted(facts: &BTreeMap<String, i64>, moved: &BTreeMap<String, Shares>) -> BTreeMap<String, i64> {
+        let mut own: BTreeMap<&str, i64> = BTreeMap::new();
+        for (code, figure) in facts {
+            let area = Area::parse(code).unwrap();
+            let path: Vec<&str> = area.path();
+            let went = path.iter().rev().find_map(|up| moved.get_key_value(*up));
+            // What lies in a division that remains has not moved.
+            let went = went.filter(|(up, became)| *up == code || !became.contains_key(*up)).map(|(up, _)| up.as_str());
+            *own.entry(went.unwrap_or(code)).or_default() += figure;
+        }
+        let mut at: BTreeMap<String, i64> = BTreeMap::new();
+        for (code, figure) in own {
+            let shares = match moved.get(code) {
+                Some(_) => settled(code, moved),
+                None => Shares::from([(code.to_owned(), Share::WHOLE)]),
+            };
+            let (parts, rest) = divided(figure, &shares);
+            assert_eq!(rest, 0, "no province was abolished");
+            parts.into_iter().for_each(|(to, part)| *at.entry(to.to_owned()).or_default() += part);
+        }
+        at
+    }
+
+    fn restated(area: &str, facts: &BTreeMap<String, i64>, moved: &BTreeMap<String, Shares>) -> i64 {
+        let area = Area::parse(area).unwrap();
+        let plan = Plan::of(&area, moved, &BTreeSet::new());
+        let sum = |under: &dyn Fn(&str) -> bool| facts.iter().filter(|(code, _)| under(code)).map(|(_, n)| n).sum();
+        let of = |code: &str| {
+            let value: i64 = sum(&|fact| fact.starts_with(code));
+            (code.to_owned(), BTreeMap::from([(String::new(), Amount { value, opening: 0 })]))
+        };
+        let reported = plan.codes().into_iter().map(of).collect();
+        let under = |code: &str| {
+            let value: i64 = sum(&|fact| fact.starts_with(code) && fact != code);
+            (code.to_owned(), BTreeMap::from([(String::new(), Amount { value, opening: 0 })]))
+        };
+        let below = plan.remaining().into_iter().map(under).collect();
+        let own: i64 = sum(&|fact| area.covers(fact));
+        own + plan.difference(&reported, &below).values().map(|more| more.value).sum::<i64>()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn figures_reconcile_over_the_embedded_history(
+            figures in prop::collection::vec((any::<Index>(), -100_000_i64..1_000_000), 1..40), day in 0..DAYS.len(), at in any::<Index>(),
+        ) {
+            let (on, moved) = (DAYS[day], &MOVED[DAYS[day]]);
+            let mut facts: BTreeMap<String, i64> = BTreeMap::new();
+            for (place, figure) in figures {
+                let (code, listed_on) = place.get(&LISTED);
+                // As it was listed that day: what became of it, and what became of nothing, is all there is.
+                let shares = HISTORY.of(code, listed_on, on);
+                let (parts, rest) = divided(figure, &shares);
+                prop_assert_eq!(parts.values().sum::<i64>() + rest, figure, "{} of {}", code, listed_on);
+                *facts.entry(code.clone()).or_default() += figure;
+            }
+            let counted = counted(&facts, moved);
+            let total: i64 = facts.values().sum();
+            prop_assert_eq!(counted.values().sum::<i64>(), total);
+            let provinces: BTreeSet<&str> = facts.keys().map(|code| &code[..2]).collect();
+            let of = |province: &&str| restated(province, &facts, moved);
+            prop_assert_eq!(provinces.iter().map(of).sum::<i64>(), total);
+            // Any area has what its codes have, and so have all above it.
+            let codes: Vec<&str> = counted.keys().chain(facts.keys()).map(String::as_str).collect();
+            let area = Area::parse(at.get::<&str>(&codes)).unwrap();
+            for up in area.path() {
+                let covers = |code: &&String| Area::parse(up).unwrap().covers(code);
+                let expected: i64 = counted.iter().filter(|(code, _)| covers(code)).map(|(_, n)| n).sum();
+                prop_assert_eq!(restated(up, &facts, moved), expected, "{} on {}", up, on);
+            }
+        }
     }
 }

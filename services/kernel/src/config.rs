@@ -126,6 +126,7 @@ pub struct Ledger {
 pub struct Limits {
     pub message_max_bytes: usize,
     pub text_max_chars: usize,
+    pub query_max_chars: usize,
     pub record_max_bytes: usize,
     pub batch_max_records: usize,
     pub list_page_records: usize,

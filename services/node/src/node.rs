@@ -22,7 +22,7 @@ use qianshou_kernel::{
     identity::{CachedTokens, NodeKeys, Role, StoredTokens, TokenDesk, card},
     kind::{Kind, Kinds, Verbs},
     ledger::{self, Ledger},
-    person::Secrets,
+    person::{Domain, Secret, Secrets},
     server::{self, Listener, PeerSet},
 };
 use qianshou_pairing::Pairing;
@@ -233,6 +233,7 @@ impl Node {
             batch_max_records: self.config.limits.batch_max_records,
             list_page_records: self.config.limits.list_page_records,
             list_page_max_records: self.config.limits.list_page_max_records,
+            query_max_chars: self.config.limits.query_max_chars,
             text_max_chars: self.config.limits.text_max_chars,
             record_max_bytes: self.config.limits.record_max_bytes,
             patience: ms(self.config.ledger.wait_max_ms),
@@ -288,7 +289,9 @@ impl Node {
         let mut doors = JoinSet::new();
         let mut peers = None;
         if roles.has(House::Registry) {
-            let registry = Registry::new(self.verbs());
+            let domains = self.keys.domains.iter();
+            let domain = |(name, key): (&String, &[u8; 32])| Some(Domain::new(name, &Secret::from_bytes(key).ok()?));
+            let registry = Registry::new(self.verbs(), domains.filter_map(domain).collect());
             registry.start(cancel.clone());
             routes = routes.add_service(bounded!(registry.service()));
             tokio::spawn(forget_requests(self.ledger.clone(), config.ledger.request_keep_days, cancel.clone()));

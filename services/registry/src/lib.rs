@@ -10,7 +10,9 @@ mod rpc;
 pub mod store;
 mod tasks;
 
-use qianshou_kernel::{db::Migration, kind::Verbs};
+use std::sync::Arc;
+
+use qianshou_kernel::{db::Migration, kind::Verbs, person::Domain};
 use qianshou_proto::registry::v1::registry_service_server::RegistryServiceServer;
 
 use tokio::task::JoinHandle;
@@ -28,6 +30,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "registry", version: 6, sql: include_str!("migrations/6_finding.sql") },
     Migration { house: "registry", version: 7, sql: include_str!("migrations/7_registrations.sql") },
     Migration { house: "registry", version: 8, sql: include_str!("migrations/8_tasks.sql") },
+    Migration { house: "registry", version: 9, sql: include_str!("migrations/9_indexes.sql") },
     Migration { house: "registry", version: 10, sql: include_str!("migrations/10_quotas.sql") },
 ];
 
@@ -36,19 +39,20 @@ pub const MIGRATIONS: &[Migration] = &[
 pub struct Registry {
     verbs: Verbs,
     divisions: List,
+    domains: Arc<[Domain]>,
 }
 
 impl Registry {
-    /// A registry that saves through these verbs.
+    /// A registry that saves through these verbs; `domains`: those whose keys the node holds.
     #[must_use]
-    pub fn new(verbs: Verbs) -> Self {
+    pub fn new(verbs: Verbs, domains: Vec<Domain>) -> Self {
         let divisions = List::new(verbs.ledger.clone());
-        Self { verbs, divisions }
+        Self { verbs, divisions, domains: domains.into() }
     }
 
     /// Does what nobody has to ask for, until cancelled; in every process of this house.
     pub fn start(&self, cancel: CancellationToken) -> JoinHandle<()> {
-        tokio::spawn(tasks::moves(self.verbs.ledger.clone(), cancel))
+        tokio::spawn(tasks::run(self.verbs.ledger.clone(), cancel))
     }
 
     /// Its service; message limits are set by the node.

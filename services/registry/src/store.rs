@@ -20,7 +20,7 @@ use qianshou_kernel::{
 };
 use qianshou_proto::registry::v1::{Change, ChangeKind, Division, TagLabel};
 
-use crate::domain::{Changes, Divisions, division::complete, history::Event};
+use crate::domain::{Changes, Divisions, change::SAME_PLACE, division::complete, history::Event};
 
 /// Which divisions the list knows, at any date: facts keep the code they were reported under; and what became of them.
 #[derive(Clone)]
@@ -119,8 +119,10 @@ impl List {
         let rows = self.db().fetch("SELECT name FROM registry_changes", vec![]).await?;
         let names: Vec<String> = rows.iter().map(|row| row.text(0)).collect::<Result<_>>()?;
         let found = self.ledger.find(&names).await?;
-        let told = found.values().filter_map(|stored| Change::decode(stored.payload()?.clone()).ok());
-        Ok(told.map(told_by).collect())
+        let told =
+            |change: Change| succession::Change::told(change.effective_on(), &change.from, &change.to, &change.parts);
+        let changes = found.values().filter_map(|stored| Change::decode(stored.payload()?.clone()).ok());
+        Ok(changes.map(told).collect())
     }
 
     async fn has_villages(&self, township: &str) -> Result<bool> {
@@ -135,7 +137,7 @@ const EMBEDDED: &[u8] = include_bytes!("../data/divisions.csv.gz");
 const EMBEDDED_CHANGES: &[u8] = include_bytes!("../data/changes.csv.gz");
 /// With places; what an older program had put there is superseded.
 const BOOTSTRAP: &str = "registry.places";
-const BOOTSTRAP_CHANGES: &str = "registry.changes";
+const BOOTSTRAP_CHANGES: &str = "registry.changes.whole";
 /// Below every epoch that a node lives in, so that the nation's own word always supersedes the list.
 const BOOTSTRAP_VERSION: Version = Version { epoch: 0, revision: 2 };
 const BLOCK: usize = 4_000;
@@ -221,12 +223,6 @@ pub fn written_changes(events: &[Event]) -> String {
     text
 }
 
-fn told_by(change: Change) -> succession::Change {
-    let part = |i: usize| change.parts.get(i).copied().unwrap_or(1);
-    let to = change.to.iter().enumerate().map(|(i, code)| (code.clone(), part(i))).collect();
-    succession::Change { on: change.effective_on.clone().unwrap_or_default(), from: change.from.clone(), to }
-}
-
 /// The same id on every node: the day and the first code.
 fn id_of_change(change: &Change) -> String {
     let first = change.from.first().or(change.to.first());
@@ -242,12 +238,11 @@ pub fn embedded() -> Result<Vec<Division>> {
 
 /// Fills in what follows from the codes; a division that was only renamed, re-coded or moved is the place it was.
 fn same_places(divisions: &mut [Division], changes: &[Change]) {
-    let same = [ChangeKind::Renamed, ChangeKind::Recoded, ChangeKind::Moved];
     let before = |change: &Change| {
         Some(((change.to.first()?.clone(), change.effective_on.clone()?), change.from.first()?.clone()))
     };
     let before: BTreeMap<(String, String), String> =
-        changes.iter().filter(|change| same.contains(&change.kind())).filter_map(before).collect();
+        changes.iter().filter(|change| SAME_PLACE.contains(&change.kind())).filter_map(before).collect();
     divisions.sort_by(|a, b| (a.valid_from(), a.code()).cmp(&(b.valid_from(), b.code())));
     let mut ended: HashMap<(String, String), String> = HashMap::new();
     for division in divisions {

@@ -1,38 +1,48 @@
 //! The registry's heartbeat: a move to another province whose two halves are here is done. The record ends on the day it moved, and the move
-//! names its successor, in one commit. It takes no input and may be cut off anywhere: it looks again, and what is done stays done.
+//! names its successor, in one commit. At the nation a division that an operator's change names as another's successor goes on as the
+//! same place. It takes no input and may be cut off anywhere: it looks again, and what is done stays done.
 //!
 //! Until then the record stands: whoever counts both knows one person by one pseudonym and one agency by its code, and nobody is
 //! missing.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use prost::Message;
 use qianshou_kernel::{
     binds,
     error::{Error, Result},
-    id::Name,
+    id::{Area, Name},
     kind::Noun as _,
-    ledger::{Command, Content, End, Ledger, Read, Rejection, Stored, Write},
+    ledger::{self, Command, Content, End, Ledger, Read, Rejection, Stored, Write},
 };
 use qianshou_proto::{
     common::v1::EndReason,
-    registry::v1::{Agency, Move, Worker},
+    registry::v1::{Agency, Change, Division, Move, Worker},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Agencies, moving::moved};
+use crate::domain::{Agencies, change::SAME_PLACE, moving::moved};
 
 /// The bell is a hint; looking again now and then is the truth.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Between two looks at least, however often the bell rings.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// Looks for moves that can be done until cancelled.
-pub(crate) async fn moves(ledger: Ledger, cancel: CancellationToken) {
+/// How far changes have been looked at.
+const PLACES: &str = "registry.changes.places";
+/// Changes that are looked at together.
+const BLOCK: u64 = 500;
+
+/// Looks for moves that can be done, and for places that go on, until cancelled.
+pub(crate) async fn run(ledger: Ledger, cancel: CancellationToken) {
     let mut bell = ledger.bell();
+    let mut failing = BTreeSet::new();
     loop {
-        if let Err(error) = moves_done(&ledger).await {
+        if let Err(error) = moves_done(&ledger, &mut failing).await {
             tracing::error!(%error, "moves are not done; it is tried again");
+        }
+        if let Err(error) = places_go_on(&ledger).await {
+            tracing::error!(%error, "places do not go on; it is tried again");
         }
         tokio::select! {
             biased;
@@ -43,13 +53,22 @@ pub(crate) async fn moves(ledger: Ledger, cancel: CancellationToken) {
     }
 }
 
-/// Does every move of ours whose successor is here.
-async fn moves_done(ledger: &Ledger) -> Result<()> {
+/// Does every move of ours whose successor is here. One that fails is told once and tried again with the others; `failing`: those
+/// that were told.
+async fn moves_done(ledger: &Ledger, failing: &mut BTreeSet<String>) -> Result<()> {
     const OFFERED: &str = "SELECT name FROM registry_moves WHERE state = $1 ORDER BY name";
     let rows = ledger.db().fetch(OFFERED, binds!["OFFERED"]).await?;
     let names: Vec<String> = rows.iter().map(|row| row.text(0)).collect::<Result<_>>()?;
+    failing.retain(|name| names.contains(name));
     for stored in ledger.find(&names).await?.into_values().filter(|stored| stored.name.home() == ledger.node()) {
-        move_done(ledger, &stored).await?;
+        match move_done(ledger, &stored).await {
+            Ok(()) => drop(failing.remove(stored.name.as_str())),
+            Err(error) => {
+                if failing.insert(stored.name.to_string()) {
+                    tracing::error!(%error, name = %stored.name, "a move is not done; it is tried again");
+                }
+            }
+        }
     }
     Ok(())
 }
@@ -94,4 +113,72 @@ async fn successor(ledger: &Ledger, record: &Name, to: &str) -> Result<Option<(N
         (predecessor.as_deref() == Some(record.as_str())).then(|| (stored.name.clone(), first_day))
     };
     Ok(found.values().find_map(succeeds))
+}
+
+/// Looks at the changes that were told since the last look.
+async fn places_go_on(ledger: &Ledger) -> Result<()> {
+    const TOLD: &str = "SELECT name, position FROM registry_changes WHERE position > $1 ORDER BY position LIMIT $2";
+    if ledger.node() != Area::NATION {
+        return Ok(());
+    }
+    loop {
+        let from = ledger.cursor(PLACES).await?;
+        let rows = ledger.db().fetch(TOLD, binds![from, BLOCK]).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        let to = last.count(1)?;
+        let names: Vec<String> = rows.iter().map(|row| row.text(0)).collect::<Result<_>>()?;
+        // What the embedded changes say stands in the embedded list.
+        let told = ledger.find(&names).await?.into_values().filter(|stored| stored.version.epoch > 0);
+        let mut told: Vec<Change> = told.filter_map(|stored| Change::decode(stored.payload()?.clone()).ok()).collect();
+        while let Some(change) = told.pop() {
+            if let Some(division) = place_goes_on(ledger, &change).await? {
+                told.extend(changes_of(ledger, division.code(), division.valid_to()).await?);
+            }
+        }
+        if !ledger::run(ledger.db(), &[Ledger::move_cursor(PLACES, from, to)]).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// Gives the successor the place of what it succeeds; answers it, if that was another.
+async fn place_goes_on(ledger: &Ledger, change: &Change) -> Result<Option<Division>> {
+    const ENDED: &str = "SELECT name FROM registry_divisions WHERE area = $1 AND valid_to = $2";
+    const BEGUN: &str = "SELECT name FROM registry_divisions WHERE area = $1 AND valid_from = $2";
+    let (Some(from), Some(to)) = (change.from.first(), change.to.first()) else { return Ok(None) };
+    if !SAME_PLACE.contains(&change.kind()) {
+        return Ok(None);
+    }
+    let before = interval(ledger, ENDED, from, change.effective_on()).await?;
+    let after = interval(ledger, BEGUN, to, change.effective_on()).await?;
+    let (Some((_, before)), Some((stored, mut after))) = (before, after) else { return Ok(None) };
+    if before.place.is_none() || before.place == after.place || stored.name.home() != ledger.node() {
+        return Ok(None);
+    }
+    after.place = before.place;
+    let content = Content::Put { payload: after.encode_to_vec().into(), sealed: None };
+    let command = Command {
+        actor: "registry.places".into(),
+        reads: vec![Read::Version(stored.name.clone(), Some(stored.version))],
+        writes: vec![Write::Own(stored.name, content)],
+        ..Command::default()
+    };
+    ledger.submit(command).await.map_err(Error::from)?;
+    Ok(Some(after))
+}
+
+async fn interval(ledger: &Ledger, sql: &'static str, code: &str, day: &str) -> Result<Option<(Stored, Division)>> {
+    let Some(row) = ledger.db().fetch_one(sql, binds![code, day]).await? else { return Ok(None) };
+    let stored = ledger.find(&[row.text(0)?]).await?.into_values().next();
+    let read = |stored: Stored| Some((stored.clone(), Division::decode(stored.payload()?.clone()).ok()?));
+    Ok(stored.and_then(read))
+}
+
+/// What became of a code on a day.
+async fn changes_of(ledger: &Ledger, code: &str, day: &str) -> Result<Vec<Change>> {
+    const OF: &str = "SELECT name FROM registry_changes WHERE area = $1 AND effective_on = $2";
+    let rows = ledger.db().fetch(OF, binds![code, day]).await?;
+    let names: Vec<String> = rows.iter().map(|row| row.text(0)).collect::<Result<_>>()?;
+    let found = ledger.find(&names).await?.into_values();
+    Ok(found.filter_map(|stored| Change::decode(stored.payload()?.clone()).ok()).collect())
 }

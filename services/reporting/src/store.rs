@@ -16,6 +16,7 @@ use crate::domain::{
     division::Listed,
     facts::{Counted, Problem},
     period::Window,
+    restate::Reported,
     same::Link,
     tag::Tagged,
     tally::{Amount, Facts, Spot, Tallies},
@@ -57,6 +58,9 @@ pub(crate) struct Listing {
     pub reason_zh: String,
     pub reason_en: String,
 }
+
+/// Digits of the levels of codes.
+const LEVELS: [usize; 5] = [2, 4, 6, 9, 12];
 
 /// The tables.
 #[derive(Clone, Debug)]
@@ -235,19 +239,61 @@ impl Store {
         Ok(sums)
     }
 
-    /// Which of these codes the official list of a day has.
-    pub async fn official(&self, codes: &[String], listed_on: &str) -> Result<BTreeSet<String>> {
+    /// The sums of an indicator over a window of all that lies below each of these codes, for each combination of coordinates.
+    pub async fn sums_below(&self, indicator: &str, codes: &[&str], window: &Window) -> Result<Reported> {
+        const SQL: &str = "SELECT dims, CAST(SUM(value) AS BIGINT), CAST(SUM(opening) AS BIGINT) FROM ( \
+             SELECT dims, value, opening FROM reporting_months \
+             WHERE indicator = $1 AND digits = $2 AND area >= $3 AND area < $4 AND month >= $5 AND month < $6 \
+             UNION ALL \
+             SELECT dims, value, opening FROM reporting_days \
+             WHERE indicator = $1 AND digits = $2 AND area >= $3 AND area < $4 AND day >= $7 AND day <= $8) t \
+             GROUP BY dims";
+        let Window { month_from, month_until, day_from, day_to } = window;
+        let mut below = Reported::new();
+        for code in codes {
+            let next = LEVELS.into_iter().find(|digits| *digits > code.len());
+            let Some((area, next)) = Area::parse(code).zip(next) else { continue };
+            let (from, until) = bounds(&area);
+            let binds = binds![indicator, next as u64, from, until, month_from, month_until, day_from, day_to];
+            let sums = below.entry((*code).to_owned()).or_default();
+            for row in self.0.fetch(SQL, binds).await? {
+                sums.insert(row.text(0)?, Amount { value: row.int(1)?, opening: row.int(2)? });
+            }
+        }
+        Ok(below)
+    }
+
+    /// What villages below these townships have of a stock in a window, those that have any.
+    pub async fn held_below(&self, stock: &str, townships: &[&str], window: &Window) -> Result<Vec<(String, i64)>> {
+        const SQL: &str = "SELECT area, CAST(SUM(value) AS BIGINT) FROM ( \
+             SELECT area, value FROM reporting_months \
+             WHERE indicator = $1 AND digits = 12 AND area > $2 AND area < $3 AND SUBSTR(area, 1, 9) IN ({4}) \
+             AND month >= $5 AND month < $6 \
+             UNION ALL \
+             SELECT area, value FROM reporting_days \
+             WHERE indicator = $1 AND digits = 12 AND area > $2 AND area < $3 AND SUBSTR(area, 1, 9) IN ({4}) \
+             AND day >= $7 AND day <= $8) t \
+             GROUP BY area HAVING SUM(value) > 0";
+        let (Some(first), Some(last)) = (townships.iter().min(), townships.iter().max()) else { return Ok(vec![]) };
+        let until = Area::parse(last).map_or_else(|| (*last).to_owned(), |area| bounds(&area).1);
+        let Window { month_from, month_until, day_from, day_to } = window;
+        let binds = binds![stock, *first, until, townships, month_from, month_until, day_from, day_to];
+        self.0.fetch(SQL, binds).await?.iter().map(|row| Ok((row.text(0)?, row.int(1)?))).collect()
+    }
+
+    /// Which of these codes the list of a day has; `official`: as official ones.
+    pub async fn listed(&self, codes: &[String], listed_on: &str, official: bool) -> Result<BTreeSet<String>> {
         const SQL: &str = "SELECT DISTINCT code FROM reporting_divisions WHERE digits = $1 AND code IN ({2}) \
-             AND official = TRUE AND valid_from <= $3 AND valid_to > $3";
-        let mut official = BTreeSet::new();
+             AND official IN (TRUE, $4) AND valid_from <= $3 AND valid_to > $3";
+        let mut listed = BTreeSet::new();
         let levels: BTreeSet<usize> = codes.iter().map(String::len).collect();
         for digits in levels {
             let codes: Vec<&str> = codes.iter().map(String::as_str).filter(|code| code.len() == digits).collect();
-            for row in self.0.fetch(SQL, binds![digits as u64, &codes[..], listed_on]).await? {
-                official.insert(row.text(0)?);
+            for row in self.0.fetch(SQL, binds![digits as u64, &codes[..], listed_on, official]).await? {
+                listed.insert(row.text(0)?);
             }
         }
-        Ok(official)
+        Ok(listed)
     }
 
     /// The codes that carry a tag on a day.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use qianshou_kernel::{db::Statement, kind::ListQuery};
+use qianshou_kernel::{db::Statement, error::Reason, kind::ListQuery};
 use qianshou_proto::{
     Resource,
     registry::v1::{
@@ -11,6 +11,7 @@ use qianshou_proto::{
 };
 use qianshou_tests::{
     Caller, Node, World,
+    refusal::refused,
     sample::{NINGXIA, agency, certificate, citizen, document, fill, full_name, station, uscc, worker},
     stories,
     treaty::{agree, introduce, settled, share, terms},
@@ -96,6 +97,10 @@ async fn a_record_is_found_by_what_people_type(world: World) {
         let expected = found.iter().map(|i| name_of(*i)).collect();
         assert_eq!(listed::<Agency>(admin, asked(query)).await, expected, "{query}");
     }
+    // What nobody can mean costs nothing, and what is longer than any name is not looked for.
+    assert!(listed::<Agency>(admin, asked(&format!("{}vv", "xian".repeat(20)))).await.is_empty());
+    assert!(listed::<Agency>(admin, asked(&"社".repeat(100))).await.is_empty());
+    refused(admin.list::<Agency>(asked(&"社".repeat(101))).await, Reason::TooLong, "query");
     // Codes, and their beginnings.
     let code = uscc(2);
     for part in [&code, &code.to_lowercase(), &code[..17], &format!("{} {}", &code[..9], &code[9..])] {

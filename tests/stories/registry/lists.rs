@@ -79,6 +79,12 @@ async fn lists_filter_and_order(world: World) {
             "{at}"
         );
     }
+    // The children of a county are an area and a level.
+    let towns = ListQuery { area: text("640104"), r#type: text("TOWNSHIP"), ..on("2022-10-31") };
+    let towns = admin.list_all::<Division>(towns).await;
+    assert!(towns.len() > 10 && towns.iter().all(|town| town.parent() == "640104"), "{}", towns.len());
+    let county = ListQuery { r#type: text("COUNTY"), query: text("xingqing"), ..on("2022-10-31") };
+    assert_eq!(admin.list_all::<Division>(county).await.len(), 1);
     refused(
         admin.list::<Agency>(ListQuery { area: text("6x"), ..ListQuery::default() }).await,
         Reason::Malformed,

@@ -303,7 +303,7 @@ async fn divisions_are_the_nations(world: World) {
     // A new township is taken from the day the nation lists it on.
     let there = Station { division: Some(division(1).code().to_owned()), ..station(1) };
     refused(nation.admin.create(there.clone()).await, Reason::NotInList, "division");
-    nation.admin.create(division(1)).await.unwrap();
+    let listed = nation.admin.create(division(1)).await.unwrap().noun;
     nation.admin.create(there).await.unwrap();
     refused(nation.admin.create(division(1)).await, Reason::Duplicate, "code");
     refused(
@@ -320,7 +320,9 @@ async fn divisions_are_the_nations(world: World) {
     let always = Division { valid_from: None, ..division(3) };
     nation.admin.create(always.clone()).await.unwrap();
     refused(nation.admin.create(always).await, Reason::Duplicate, "code");
-    // The same code may come again, for another time.
+    // The same code may come again, for another time, once it has ended.
+    let ended = Division { valid_to: Some("2029-01-01".into()), ..listed };
+    nation.admin.update(ended, &["valid_to"]).await.unwrap();
     nation.admin.create(Division { valid_from: Some("2030-01-01".into()), ..division(1) }).await.unwrap();
     // A village of a township without listed villages is taken on its township's word.
     let room = Station {

@@ -132,8 +132,13 @@ impl Check {
         }
     }
 
-    /// Several texts: trimmed, without empty ones and repetitions, at most fifty.
-    pub(super) fn texts(&mut self, field: &str, values: &mut Vec<String>) {
+    /// Several texts, each in its form: trimmed, without empty ones and repetitions, at most fifty.
+    pub(super) fn texts(
+        &mut self,
+        field: &str,
+        values: &mut Vec<String>,
+        form: impl Fn(&str) -> Result<String, (Reason, String)>,
+    ) {
         const MOST: usize = 50;
         if values.len() > MOST {
             return self.refuse(field, Reason::TooMany, MOST);
@@ -141,7 +146,7 @@ impl Check {
         let mut kept: Vec<String> = vec![];
         for text in std::mem::take(values) {
             let mut text = Some(text);
-            self.text(field, &mut text);
+            self.form(field, &mut text, &form);
             kept.extend(text.filter(|t| !kept.contains(t)));
         }
         *values = kept;

@@ -27,7 +27,7 @@ enum At<R: 'static> {
     Form(Text<R>, Form),
     Day(Text<R>, Days),
     Reference(Text<R>, &'static str),
-    Texts(fn(&mut R) -> &mut Vec<String>),
+    Texts(fn(&mut R) -> &mut Vec<String>, Form),
     Choice(fn(&mut R) -> &mut Option<i32>, fn(i32) -> bool),
     Choices(fn(&mut R) -> &mut Vec<i32>, fn(i32) -> bool),
     Count(fn(&mut R) -> &mut Option<u32>, u32, u32),
@@ -122,7 +122,22 @@ impl<R> Field<R> {
 
     /// Several texts.
     pub const fn texts(field: &'static str, header: &'static str, at: fn(&mut R) -> &mut Vec<String>) -> Self {
-        Self { column: Column::new(field, header, Cell::Texts), at: At::Texts(at) }
+        Self::formed(field, header, at, as_it_stands)
+    }
+
+    /// Several texts, each with a form of its own.
+    pub const fn formed(
+        field: &'static str,
+        header: &'static str,
+        at: fn(&mut R) -> &mut Vec<String>,
+        form: Form,
+    ) -> Self {
+        Self { column: Column::new(field, header, Cell::Texts), at: At::Texts(at, form) }
+    }
+
+    /// The codes of several divisions.
+    pub const fn divisions(field: &'static str, header: &'static str, at: fn(&mut R) -> &mut Vec<String>) -> Self {
+        Self::formed(field, header, at, division)
     }
 
     /// One value of the list `E`.
@@ -241,8 +256,9 @@ impl<R> Field<R> {
                 check.reference(field, at(record), kind);
                 required(check, at(record).is_some());
             }
-            At::Texts(at) => {
-                check.texts(field, at(record));
+            At::Texts(at, form) => {
+                let today = check.today;
+                check.texts(field, at(record), |text| form(text, today));
                 required(check, !at(record).is_empty());
             }
             At::Choice(at, is_one) => {
@@ -317,6 +333,10 @@ pub const fn columns<R, const N: usize>(fields: &[Field<R>; N]) -> [Column; N] {
 
 fn is_one<E: TryFrom<i32>>(value: i32) -> bool {
     E::try_from(value).is_ok()
+}
+
+fn as_it_stands(text: &str, _today: Date) -> Result<String, (Reason, String)> {
+    Ok(text.to_owned())
 }
 
 /// A division's code in its shortest form; whether it exists is asked of the list.

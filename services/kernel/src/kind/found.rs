@@ -9,7 +9,11 @@
 //! letter or digit: it and the three after it; `c`, a whole code. Chinese characters are looked up by how they sound, initials by
 //! all syllables that begin so.
 
-use std::{collections::BTreeSet, ops::RangeInclusive, sync::LazyLock};
+use std::{
+    collections::{BTreeSet, HashSet},
+    ops::RangeInclusive,
+    sync::LazyLock,
+};
 
 use pinyin::ToPinyinMulti as _;
 
@@ -26,6 +30,8 @@ const PIECE: usize = 4;
 const INITIALS: usize = 3;
 /// Ways to read letters as syllables that are looked up; with more of them every record is tested.
 const WAYS: usize = 32;
+/// Letters of the longest syllable.
+const SYLLABLE_LETTERS: usize = 6;
 /// Between a syllable and initials.
 const AND: char = '0';
 /// The longest code that is kept as a word.
@@ -221,12 +227,12 @@ impl Sought {
             ways.push(Words::Begun(word(kind, 'c', self.code.chars())));
         }
         if !self.letters.is_empty() {
-            let mut read = vec![];
-            syllables(&self.letters[0], &self.letters[1..], &mut vec![], &mut read);
-            if read.len() > WAYS {
+            let mut read = Ways::default();
+            read.find(&self.letters[0], &self.letters[1..]);
+            if read.found.len() > WAYS {
                 return None;
             }
-            ways.extend(read.into_iter().map(|syllables| in_a_row(kind, &syllables)));
+            ways.extend(read.found.into_iter().map(|syllables| in_a_row(kind, &syllables)));
             if let [letters] = &self.letters[..] {
                 ways.push(initials_in_a_row(kind, letters));
             }
@@ -258,24 +264,39 @@ fn begins_with_initials(name: &str, letters: &str) -> bool {
 }
 
 /// The ways to read letters as syllables, of which the very last may be broken off.
-fn syllables<'a>(part: &'a str, parts: &'a [String], before: &mut Vec<&'a str>, ways: &mut Vec<Vec<&'a str>>) {
-    if ways.len() > WAYS {
-        return;
-    }
-    let last = parts.is_empty();
-    if last && SYLLABLES.range(part..).next().is_some_and(|syllable| syllable.starts_with(part)) {
-        ways.push([&before[..], &[part]].concat());
-    }
-    for to in 1..=part.len().min(6) {
-        if !SYLLABLES.contains(&part[..to]) || (last && to == part.len()) {
-            continue;
+#[derive(Default)]
+struct Ways<'a> {
+    before: Vec<&'a str>,
+    found: Vec<Vec<&'a str>>,
+    /// What cannot be read to the end: how many parts and letters of the first of them are left. Without it `xianxian…vv` would take four
+    /// times as long for each syllable.
+    dead: HashSet<(usize, usize)>,
+}
+
+impl<'a> Ways<'a> {
+    fn find(&mut self, part: &'a str, parts: &'a [String]) {
+        let left = (parts.len(), part.len());
+        if self.found.len() > WAYS || self.dead.contains(&left) {
+            return;
         }
-        before.push(&part[..to]);
-        match (&part[to..], parts) {
-            ("", [next, rest @ ..]) => syllables(next, rest, before, ways),
-            (rest, _) => syllables(rest, parts, before, ways),
+        let (known, last) = (self.found.len(), parts.is_empty());
+        if last && SYLLABLES.range(part..).next().is_some_and(|syllable| syllable.starts_with(part)) {
+            self.found.push([&self.before[..], &[part]].concat());
         }
-        before.pop();
+        for to in 1..=part.len().min(SYLLABLE_LETTERS) {
+            if !SYLLABLES.contains(&part[..to]) || (last && to == part.len()) {
+                continue;
+            }
+            self.before.push(&part[..to]);
+            match (&part[to..], parts) {
+                ("", [next, rest @ ..]) => self.find(next, rest),
+                (rest, _) => self.find(rest, parts),
+            }
+            self.before.pop();
+        }
+        if self.found.len() == known {
+            self.dead.insert(left);
+        }
     }
 }
 
@@ -440,6 +461,15 @@ mod tests {
         assert_eq!(asked("站"), any(vec![begun("stpzhan")]));
         assert_eq!(asked("〔"), None);
         assert_eq!(asked(&"xian".repeat(12)), None, "too many ways to read it");
+    }
+
+    #[test]
+    fn what_cannot_be_read_to_the_end_is_told_at_once() {
+        let asked = |text: &str| Sought::new(text).unwrap().words("stations");
+        let letters = format!("{}vv", "xian".repeat(20));
+        let ways = |text: &str| if let Some(Words::Any(ways)) = asked(text) { ways.len() } else { 0 };
+        assert_eq!(ways(&letters), 3, "a name, a code or initials, and no syllables");
+        assert_eq!(ways(&format!("{}vv", "xian xian".repeat(9))), 2, "nor initials, for there are spaces");
     }
 
     proptest! {

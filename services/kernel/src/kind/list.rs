@@ -81,9 +81,13 @@ impl Verbs {
         if let Some(area) = asked.area.as_deref().filter(|a| !a.is_empty()) {
             let area =
                 Area::parse(area).ok_or_else(|| Error::refused("area", Reason::Malformed, "2, 4, 6, 9, 12 digits"))?;
-            match asked.divisions_at.as_deref().filter(|day| !day.is_empty()) {
-                Some(day) => conditions.within_any(&self.areas.within(&area, &day_of("divisions_at", day)?).await?),
-                None => conditions.within(&area),
+            let divided = asked.divisions_at.as_deref().filter(|day| !day.is_empty());
+            match divided.map(|day| day_of("divisions_at", day)).transpose()? {
+                // The nation is the same on every day.
+                Some(day) if area.as_str() != Area::NATION => {
+                    conditions.within_any(&self.areas.within(&area, &day).await?);
+                }
+                _ => conditions.within(&area),
             }
         }
         if N::HOME.is_none() {
@@ -105,7 +109,12 @@ impl Verbs {
         if let Some(day) = day {
             conditions.on::<N>(day, tag.is_some())?;
         }
-        let sought = asked.query.as_deref().and_then(Sought::new);
+        let query = asked.query.as_deref().unwrap_or_default();
+        if query.chars().count() > self.query_max_chars {
+            let most = self.query_max_chars;
+            return Err(Error::refused("query", Reason::TooLong, format!("{most} characters | {most} 个字符")));
+        }
+        let sought = Sought::new(query);
         let search = Search {
             db: self.ledger.db(),
             table: N::TABLE,
@@ -319,9 +328,10 @@ struct Hit {
 }
 
 /// How a page is looked for. What is frequent is found by walking in the order that was asked for, and what is rare by seeking it
-/// and sorting; neither is quick with the other. So first it is walked a little: what is frequent fills the page. Then the
-/// rare is looked for: words, a type, a state, an area that at most [`FEW`] rows have. If there is nothing rare about what is
-/// asked, it is neither all over nor rare, and walking on finds it soon enough.
+/// and sorting; neither is quick with the other. So what is rare is looked for first where that is told by an index alone: a type,
+/// a state, an area that at most [`FEW`] rows have. If there is none, it is walked a little: what is frequent fills the page. Then
+/// words are looked up, no more of them than those few rows. If there is nothing rare about what is asked, it is neither all over nor
+/// rare, and walking on finds it soon enough.
 struct Search<'a> {
     db: &'a Db,
     table: &'static str,
@@ -336,6 +346,8 @@ struct Search<'a> {
 const FEW: usize = 20_000;
 /// Rows that are walked before something rare is looked for: so many for each of the page, and so many more.
 const NEAR: (usize, usize) = (2, 500);
+/// Rows that are walked at most while what is sought turns up often enough.
+const FAR: usize = 6_000;
 /// Rows that are tested at a time, outside the database, at most.
 const TESTED: usize = 20_000;
 
@@ -345,14 +357,24 @@ impl Search<'_> {
         if self.sought.is_none() && self.conditions.compared.is_empty() && self.conditions.sought.is_none() {
             return self.all(&Source::All, after).await;
         }
-        let near = self.want * NEAR.0 + NEAR.1;
-        let limit = if self.is_tested_here() { near } else { self.want };
-        let (mut hits, _) = self.some(&Source::Near(near), after.as_ref(), limit).await?;
-        if hits.len() >= self.want {
-            hits.truncate(self.want);
-            return Ok(hits);
+        let rare = self.rare().await?;
+        let mut near = if rare.is_none() { self.want * NEAR.0 + NEAR.1 } else { 0 };
+        while near > 0 {
+            let limit = if self.is_tested_here() { near } else { self.want };
+            let (mut hits, _) = self.some(&Source::Near(near), after.as_ref(), limit).await?;
+            if hits.len() >= self.want {
+                hits.truncate(self.want);
+                return Ok(hits);
+            }
+            // If it goes on so, the page is full after so many rows, and some more.
+            let farther = (near * self.want).checked_div(hits.len()).map_or(0, |rows| rows + rows / 2);
+            near = if farther > near && farther <= FAR { farther } else { 0 };
         }
-        let source = self.few().await?.unwrap_or(Source::All);
+        let (seeks, most) = rare.map_or((None, FEW), |(seeks, count)| (Some(seeks), count));
+        let source = match self.with_words(most).await? {
+            Some(with) => Source::With(with),
+            None => seeks.map_or(Source::All, Source::Few),
+        };
         self.all(&source, after).await
     }
 
@@ -361,28 +383,30 @@ impl Search<'_> {
         self.sought.as_ref().is_some_and(|sought| sought.only_by_name().is_none())
     }
 
-    /// What is rare about what is asked.
-    async fn few(&self) -> Result<Option<Source>> {
-        let most = u32::try_from(FEW).unwrap_or(u32::MAX);
-        if let Some(words) = self.sought.as_ref().and_then(|sought| sought.words(self.kind)) {
-            let with = self.db.with_words(&words, most + 1).await?;
-            if with.len() <= FEW {
-                return Ok(Some(Source::With(with)));
-            }
-        }
+    /// What is asked of the column that has the fewest rows, and how many, if they are few.
+    async fn rare(&self) -> Result<Option<(String, usize)>> {
+        let mut rare: Option<(String, usize)> = None;
         let columns = ["type", "state", "area"].map(|column| self.conditions.seeks(column));
         for seeks in columns.into_iter().chain([self.conditions.sought.clone()]).flatten() {
             let count = format!(
                 "SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT t.name FROM {} t WHERE {seeks} LIMIT {}) few",
                 self.table,
-                most + 1
+                FEW + 1
             );
             let row = self.db.fetch_one(count, self.conditions.binds.clone()).await?;
-            if row.map_or(Ok(0), |row| row.count(0))? <= u64::from(most) {
-                return Ok(Some(Source::Few(seeks)));
+            let count = usize::try_from(row.map_or(Ok(0), |row| row.count(0))?).unwrap_or(usize::MAX);
+            if count <= rare.as_ref().map_or(FEW, |(_, least)| *least) {
+                rare = Some((seeks, count));
             }
         }
-        Ok(None)
+        Ok(rare)
+    }
+
+    /// The rows with the words that are sought, unless they are more than this or there are no words to look up.
+    async fn with_words(&self, most: usize) -> Result<Option<Vec<u64>>> {
+        let Some(words) = self.sought.as_ref().and_then(|sought| sought.words(self.kind)) else { return Ok(None) };
+        let limit = u32::try_from(most + 1).unwrap_or(u32::MAX);
+        Ok(Some(self.db.with_words(&words, limit).await?).filter(|with| with.len() <= most))
     }
 
     /// Rows from a source until the page is full or there are no more.

@@ -52,6 +52,8 @@ pub struct Verbs {
     pub list_page_records: usize,
     /// Records on one page of a list at most.
     pub list_page_max_records: usize,
+    /// Characters of what is sought at most.
+    pub query_max_chars: usize,
     /// Characters in one text field at most.
     pub text_max_chars: usize,
     /// Bytes of one record at most.

@@ -146,7 +146,7 @@ mod tests {
             let mut known = vec!["name", "etag", "ref", "person"];
             // What follows from other records or from the rest.
             known.extend(match kind.collection {
-                "certificates" | "merges" => &["division"][..],
+                "merges" => &["division"][..],
                 "assessments" => &["passed", "standard"],
                 "outcomes" => &["division", "outcome", "agency"],
                 "moves" => &["division", "successor"],

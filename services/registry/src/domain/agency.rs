@@ -65,6 +65,8 @@ impl Noun for Agencies {
 
     const COLLECTION: &'static str = "agencies";
     const TABLE: &'static str = "registry_agencies";
+    const COLUMNS: &'static [&'static str] = &["uscc"];
+    const INDEX_LEVEL: i64 = 2;
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
     const KEY: Option<&'static str> = Some("uscc");
@@ -85,6 +87,7 @@ impl Noun for Agencies {
             .of_type(agency.r#type().as_str_name(), "AGENCY_TYPE_")
             .also(&agency.aliases)
             .code(&agency.uscc)
+            .column(super::short(&agency.uscc))
             .claim("uscc", &[agency.uscc.as_deref()])
             .mention("predecessor", &agency.predecessor)
     }

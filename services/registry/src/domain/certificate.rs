@@ -29,7 +29,7 @@ static REGISTRATIONS: Parts<Certificate, Registration> =
     Parts { at: |certificate| &mut certificate.registrations, fields: &REGISTRATION };
 
 type F = Field<Certificate>;
-static FIELDS: [F; 7] = [
+static FIELDS: [F; 8] = [
     super::worker::by_number(|certificate: &mut Certificate| &mut certificate.worker)
         .required()
         .example("11010519491231002X"),
@@ -53,6 +53,7 @@ static FIELDS: [F; 7] = [
     // Without it, what is exported and imported again would no longer be revoked.
     F::day("revoked_on", "撤销日期", |certificate| &mut certificate.revoked_on, Days::Past)
         .or(&["吊销日期", "注销日期"]),
+    super::around::<Certificate>(|certificate| &mut certificate.division, "640104"),
     F::parts("registrations", "登记记录", &REGISTRATIONS, &REGISTRATION_COLUMNS)
         .or(&["历次登记", "继续教育登记"])
         .example("2019-10-01｜2022-09-30｜72；2022-10-01｜2025-09-30｜90"),
@@ -117,9 +118,11 @@ impl Noun for Certificates {
             .link("worker", &certificate.worker)
     }
 
-    /// A certificate belongs to the place of its worker.
+    /// Where nothing is said, it counts where its worker is on the day it is recorded; it does not move along afterwards.
     fn settle(certificate: &mut Certificate, referred: &Referred<'_>, _check: &mut Check) {
-        let worker: Option<Worker> = referred_to(&certificate.worker, referred);
-        certificate.division = worker.and_then(|worker| worker.division);
+        if certificate.division.is_none() {
+            let worker: Option<Worker> = referred_to(&certificate.worker, referred);
+            certificate.division = worker.and_then(|worker| worker.division);
+        }
     }
 }

@@ -1,11 +1,16 @@
 //! Changes of divisions (行政区划变更): what became of which codes, and from which day. Only the nation writes them; the embedded ones
 //! are read from the lists by the rule of [`history`](super::history).
+//!
+//! What that rule leaves undecided stands as a pair, `ABOLISHED` and `CREATED` on one day, and is listed by these states. An operator who
+//! knows better updates the one to what it was (kind, `to`) and deletes the other: lists and tables follow, and the successor goes on as
+//! the same place.
 
 use qianshou_kernel::{
     error::Reason,
     id::Area,
     kind::{Check, Days, Field, Index, Noun, columns},
     sheet::{Choice, Sheet},
+    succession::PART_MOST,
 };
 use qianshou_proto::registry::v1::{Change, ChangeKind};
 
@@ -19,6 +24,9 @@ static KINDS: [Choice; 7] = [
     Choice::new("MOVED", "划转", &["划归", "隶属变更"]),
 ];
 
+/// Changes after which a division is the place it was.
+pub(crate) const SAME_PLACE: [ChangeKind; 3] = [ChangeKind::Renamed, ChangeKind::Recoded, ChangeKind::Moved];
+
 type F = Field<Change>;
 static FIELDS: [F; 7] = [
     F::choice::<ChangeKind>("kind", "变更类型", |change| &mut change.kind, &KINDS)
@@ -30,8 +38,8 @@ static FIELDS: [F; 7] = [
         .required()
         .key()
         .example("2021-10-31"),
-    F::texts("from", "原代码", |change| &mut change.from).or(&["变更前代码", "原区划代码"]).key().example("350427"),
-    F::texts("to", "现代码", |change| &mut change.to)
+    F::divisions("from", "原代码", |change| &mut change.from).or(&["变更前代码", "原区划代码"]).key().example("350427"),
+    F::divisions("to", "现代码", |change| &mut change.to)
         .or(&["变更后代码", "现区划代码", "新代码"])
         .key()
         .example("350405"),
@@ -55,16 +63,14 @@ impl Noun for Changes {
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
 
     fn check(change: &mut Change, check: &mut Check) {
-        for (field, codes) in [("from", &change.from), ("to", &change.to)] {
-            if codes.iter().any(|code| Area::parse(code).is_none()) {
-                check.refuse(field, Reason::Malformed, "2, 4, 6, 9, 12 digits");
-            }
-        }
         if !change.parts.is_empty() && change.parts.len() != change.to.len() {
             check.refuse("parts", Reason::Malformed, "one for each code after | 与现代码一一对应");
         }
         if !change.parts.is_empty() && change.parts.iter().all(|part| *part == 0) {
             check.refuse("parts", Reason::Malformed, "more than 0 | 大于 0");
+        }
+        if change.parts.iter().any(|part| *part > PART_MOST) {
+            check.refuse("parts", Reason::Malformed, format!("0–{PART_MOST}"));
         }
         let (least, most): ([usize; 2], [usize; 2]) = match change.kind() {
             ChangeKind::Unspecified => return,

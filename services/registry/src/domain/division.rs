@@ -83,6 +83,7 @@ impl Noun for Divisions {
     const COLLECTION: &'static str = "divisions";
     const TABLE: &'static str = "registry_divisions";
     const COLUMNS: &'static [&'static str] = &["valid_from", "valid_to"];
+    const INDEX_LEVEL: i64 = 2;
     const SPAN: Option<(&'static str, &'static str)> = Some(("valid_from", "valid_to"));
     const HOME: Option<&'static str> = Some(Area::NATION);
     const FIELDS: &'static [F] = &FIELDS;
@@ -100,10 +101,13 @@ impl Noun for Divisions {
     fn index(division: &Division, _blind: Option<&str>) -> Index {
         let state = if division.valid_to.is_some() { "GONE" } else { "VALID" };
         Index::new(&division.code, state, &division.display_name)
+            .of_type(division.level().as_str_name(), "DIVISION_LEVEL_")
             .code(&division.code)
             .column(division.valid_from.clone())
             .column(division.valid_to.clone())
             // Without a first day it holds since before the list begins.
             .claim("code", &[division.code.as_deref(), Some(division.valid_from.as_deref().unwrap_or_default())])
+            // A code that comes again has ended before.
+            .claim("valid_to", &[division.code.as_deref(), division.valid_to.is_none().then_some("")])
     }
 }

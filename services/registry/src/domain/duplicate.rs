@@ -1,9 +1,9 @@
 //! Records that may be one and the same (疑似重复), for a person to decide: the same code or person at two nodes, or names that are nearly
 //! the same: 厦门市湖里区霞岸老年服务中心 and 厦门市湖里区霞辉老年社会服务中心 are told apart by one character beside what every such name has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use qianshou_kernel::id::Name;
+use qianshou_kernel::id::{Area, Name};
 use qianshou_proto::registry::v1::DuplicateReason;
 
 /// What is compared of a record.
@@ -11,87 +11,145 @@ use qianshou_proto::registry::v1::DuplicateReason;
 pub struct Compared {
     /// Its name.
     pub record: Name,
-    /// What it is called; absent: withheld.
-    pub title: Option<String>,
     /// Its division.
     pub division: String,
-    /// A code that two nodes may both have: of an agency its credit code, of a person the pseudonym.
-    pub code: Option<String>,
-    /// For a worker, the employer; `None` for an agency.
-    pub employer: Option<String>,
+    /// What it is called; absent: withheld.
+    pub title: Option<String>,
+    /// Codes that two nodes may both have: of an agency its credit code, of a person the pseudonyms.
+    pub codes: Vec<String>,
+    /// Among which records near names are looked for: an agency's county, a worker's namesakes.
+    pub block: Option<String>,
+    stem: Vec<char>,
 }
 
-/// Two records that may be the same, by their places in what was compared, the older first.
-pub type Pair = (usize, usize, DuplicateReason);
+impl Compared {
+    /// An agency, of which near names lie in one county.
+    #[must_use]
+    pub fn agency(record: Name, division: String, title: Option<String>, uscc: Option<String>) -> Self {
+        let stem = title.as_deref().map(stem).unwrap_or_default();
+        let block = Some(county(&division).to_owned());
+        Self { record, division, title, codes: uscc.into_iter().collect(), block, stem }
+    }
 
-/// Pairs that may be the same, in the order of the records' names.
-#[must_use]
-pub fn agencies(all: &[Compared]) -> Vec<Pair> {
-    let mut pairs = of_one_code(all, DuplicateReason::SameCode);
-    let stems: Vec<Option<Vec<char>>> = all.iter().map(|one| one.title.as_deref().map(stem)).collect();
-    near(
-        all,
-        &mut pairs,
-        |one| county(&one.division).to_owned(),
-        |a, b| stems[a].as_ref().zip(stems[b].as_ref()).is_some_and(|(a, b)| are_near(a, b)),
-    );
-    in_order(all, pairs)
-}
+    /// A worker, whose near names are those of [`namesakes`].
+    #[must_use]
+    pub fn worker(
+        record: Name,
+        division: String,
+        title: Option<String>,
+        person: Option<String>,
+        namesakes: Option<String>,
+    ) -> Self {
+        let stem = title.as_deref().map(|name| name.chars().collect()).unwrap_or_default();
+        Self { record, division, title, codes: person.into_iter().collect(), block: namesakes, stem }
+    }
 
-/// Pairs that may be the same, in the order of the records' names.
-#[must_use]
-pub fn workers(all: &[Compared]) -> Vec<Pair> {
-    let mut pairs = of_one_code(all, DuplicateReason::SamePerson);
-    let of = |one: &Compared| {
-        let place = one.employer.clone().unwrap_or_else(|| one.division.clone());
-        format!("{}\u{1f}{place}", one.title.as_deref().unwrap_or_default())
-    };
-    near(all, &mut pairs, of, |a, b| all[a].title.is_some() && all[b].title.is_some());
-    in_order(all, pairs)
-}
-
-fn of_one_code(all: &[Compared], reason: DuplicateReason) -> BTreeMap<(usize, usize), DuplicateReason> {
-    let mut by_code: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (i, one) in all.iter().enumerate() {
-        if let Some(code) = &one.code {
-            by_code.entry(code).or_default().push(i);
+    /// Why it may be the same as another; `same`: what a code says that both have.
+    fn like(&self, other: &Self, same: DuplicateReason) -> Option<DuplicateReason> {
+        if self.codes.iter().any(|code| other.codes.contains(code)) {
+            return Some(same);
         }
+        let near = self.block.is_some() && self.block == other.block && are_near(&self.stem, &other.stem);
+        near.then_some(DuplicateReason::NearName)
     }
-    by_code.values().flat_map(|group| pairs_of(group)).map(|pair| (pair, reason)).collect()
 }
 
-/// Adds the pairs of each group that are near.
-fn near(
-    all: &[Compared],
-    pairs: &mut BTreeMap<(usize, usize), DuplicateReason>,
-    group: impl Fn(&Compared) -> String,
-    is_near: impl Fn(usize, usize) -> bool,
-) {
-    let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (i, one) in all.iter().enumerate() {
-        groups.entry(group(one)).or_default().push(i);
+/// What workers have in common whose names are looked at together: the name, and the employer, or the division where none is given.
+#[must_use]
+pub fn namesakes(name: Option<&str>, employer: Option<&str>, division: Option<&str>) -> Option<String> {
+    // As much of a name as an index takes.
+    const CHARS: usize = 100;
+    let name: String = name?.chars().take(CHARS).collect();
+    Some(format!("{name}\u{1f}{}", employer.or(division)?))
+}
+
+/// Two records that may be the same, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The one at which the walk came upon the other.
+    pub one: Compared,
+    /// The other.
+    pub other: Compared,
+    /// Why.
+    pub reason: DuplicateReason,
+}
+
+impl Pair {
+    /// Both, the older first.
+    #[must_use]
+    pub fn by_age(&self) -> [&Compared; 2] {
+        let id = |of: &Compared| (of.record.id().to_owned(), of.record.to_string());
+        if id(&self.one) <= id(&self.other) { [&self.one, &self.other] } else { [&self.other, &self.one] }
     }
-    for pair in groups.values().flat_map(|group| pairs_of(group)) {
-        if is_near(pair.0, pair.1) {
-            pairs.entry(pair).or_insert(DuplicateReason::NearName);
+}
+
+/// The next records of a walk over an area, and all that any of them has to be compared with.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The records, in the order of the walk.
+    pub ones: Vec<Compared>,
+    /// What they are compared with; they may be among it.
+    pub others: Vec<Compared>,
+    /// What a code says that both have.
+    pub same: DuplicateReason,
+    /// The node that walks.
+    pub home: String,
+}
+
+impl Step {
+    /// At most `most` pairs, those of the first record behind the other of this name; and at how many records the walk was until then.
+    #[must_use]
+    pub fn pairs(&self, mut behind: Option<&str>, most: usize) -> (Vec<Pair>, usize) {
+        let mut by_code: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut by_block: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (i, other) in self.others.iter().enumerate() {
+            other.codes.iter().for_each(|code| by_code.entry(code).or_default().push(i));
+            other.block.iter().for_each(|block| by_block.entry(block).or_default().push(i));
         }
+        let mut pairs = vec![];
+        for (i, one) in self.ones.iter().enumerate() {
+            let codes = one.codes.iter().filter_map(|code| by_code.get(code.as_str()));
+            let near = codes.chain(one.block.iter().filter_map(|block| by_block.get(block.as_str()))).flatten();
+            // Each once, in the order of their names.
+            let near: BTreeSet<(&str, usize)> = near.map(|at| (self.others[*at].record.as_str(), *at)).collect();
+            let mut last = "";
+            for (name, at) in near {
+                let other = &self.others[at];
+                if name == last || behind.is_some_and(|behind| name <= behind) || !self.is_told_at(one, other) {
+                    continue;
+                }
+                last = name;
+                if let Some(reason) = one.like(other, self.same) {
+                    pairs.push(Pair { one: one.clone(), other: other.clone(), reason });
+                }
+                if pairs.len() >= most {
+                    return (pairs, i);
+                }
+            }
+            behind = None;
+        }
+        (pairs, self.ones.len())
+    }
+
+    /// Each pair is told once: at the lesser of two names; at this node's record, if the other is another's, for only of its own people
+    /// does a node know under which pseudonyms they may be found.
+    fn is_told_at(&self, one: &Compared, other: &Compared) -> bool {
+        let is_own = |of: &Compared| of.record.home() == self.home;
+        if is_own(one) == is_own(other) { one.record < other.record } else { is_own(one) }
     }
 }
 
-fn pairs_of(group: &[usize]) -> impl Iterator<Item = (usize, usize)> {
-    group.iter().enumerate().flat_map(|(i, a)| group[i + 1..].iter().map(move |b| (*a, *b)))
+/// Up to which code a county reaches, after the first: all that begins with it, or, of what is no county, itself alone.
+#[must_use]
+pub fn block_bounds(block: &str) -> (String, String) {
+    let until = Area::parse(block).filter(|_| block.len() >= COUNTY_DIGITS).and_then(|area| area.after());
+    (block.to_owned(), until.unwrap_or_else(|| format!("{block}0")))
 }
 
-fn in_order(all: &[Compared], pairs: BTreeMap<(usize, usize), DuplicateReason>) -> Vec<Pair> {
-    let id = |i: usize| (all[i].record.id(), all[i].record.as_str());
-    let sorted = pairs.into_iter().map(|((a, b), reason)| if id(a) <= id(b) { (a, b, reason) } else { (b, a, reason) });
-    let mut sorted: Vec<Pair> = sorted.collect();
-    sorted.sort_by(|a, b| (id(a.0), id(a.1)).cmp(&(id(b.0), id(b.1))));
-    sorted
-}
+const COUNTY_DIGITS: usize = 6;
 
 fn county(division: &str) -> &str {
-    division.get(..6).unwrap_or(division)
+    division.get(..COUNTY_DIGITS).unwrap_or(division)
 }
 
 /// What names of agencies have in common.
@@ -147,44 +205,107 @@ fn distance(a: &[char], b: &[char]) -> usize {
 mod tests {
     use super::*;
 
-    fn compared(id: &str, title: &str, division: &str, code: Option<&str>, employer: Option<&str>) -> Compared {
-        Compared {
-            record: id.parse().unwrap(),
-            title: Some(title.to_owned()).filter(|title| !title.is_empty()),
-            division: division.to_owned(),
-            code: code.map(str::to_owned),
-            employer: employer.map(str::to_owned),
-        }
+    /// All pairs among these, each by its names and its reason.
+    fn told(all: &[Compared], same: DuplicateReason) -> Vec<(String, String, DuplicateReason)> {
+        let step = Step { ones: all.to_vec(), others: all.to_vec(), same, home: "35".to_owned() };
+        let (pairs, reached) = step.pairs(None, usize::MAX);
+        assert_eq!(reached, all.len());
+        let told = |pair: &Pair| {
+            let [one, other] = pair.by_age().map(|of| of.record.to_string().replace("nodes/", ""));
+            (one, other, pair.reason)
+        };
+        let mut told: Vec<_> = pairs.iter().map(told).collect();
+        told.sort();
+        told
+    }
+
+    fn agency(id: &str, title: &str, division: &str, uscc: &str) -> Compared {
+        let title = Some(title.to_owned()).filter(|title| !title.is_empty());
+        Compared::agency(id.parse().unwrap(), division.to_owned(), title, Some(uscc.to_owned()))
+    }
+
+    fn worker(id: &str, name: &str, division: &str, person: &str, employer: Option<&str>) -> Compared {
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let block = namesakes(some(name).as_deref(), employer, Some(division));
+        Compared::worker(id.parse().unwrap(), division.to_owned(), some(name), some(person), block)
+    }
+
+    fn pair(one: &str, other: &str, reason: DuplicateReason) -> (String, String, DuplicateReason) {
+        (one.to_owned(), other.to_owned(), reason)
     }
 
     #[test]
     fn near_names_are_of_one_county() {
         let all = [
-            compared("nodes/35/agencies/2", "厦门市湖里区霞岸老年服务中心", "350206", Some("A"), None),
-            compared("nodes/35/agencies/1", "厦门市湖里区霞辉老年社会服务中心", "350206001", Some("B"), None),
-            compared("nodes/35/agencies/3", "霞岸老年社会工作服务中心", "350203", Some("C"), None),
-            compared("nodes/35/agencies/4", "湖里区爱心社会工作服务中心", "350206", Some("D"), None),
-            compared("nodes/35/agencies/5", "湖里区阳光社会工作服务中心", "350206", Some("E"), None),
-            compared("nodes/64/agencies/6", "别的名字", "640104", Some("A"), None),
-            compared("nodes/35/agencies/7", "社会工作服务中心", "350206", Some("F"), None),
-            compared("nodes/35/agencies/8", "", "350206", Some("G"), None),
+            agency("nodes/35/agencies/2", "厦门市湖里区霞岸老年服务中心", "350206", "A"),
+            agency("nodes/35/agencies/1", "厦门市湖里区霞辉老年社会服务中心", "350206001", "B"),
+            agency("nodes/35/agencies/3", "霞岸老年社会工作服务中心", "350203", "C"),
+            agency("nodes/35/agencies/4", "湖里区爱心社会工作服务中心", "350206", "D"),
+            agency("nodes/35/agencies/5", "湖里区阳光社会工作服务中心", "350206", "E"),
+            agency("nodes/64/agencies/0", "别的名字", "640104", "A"),
+            agency("nodes/35/agencies/7", "社会工作服务中心", "350206", "F"),
+            agency("nodes/35/agencies/8", "", "350206", "G"),
         ];
-        let pairs = agencies(&all);
-        assert_eq!(pairs, [(1, 0, DuplicateReason::NearName), (0, 5, DuplicateReason::SameCode)]);
+        let expected = [
+            pair("35/agencies/1", "35/agencies/2", DuplicateReason::NearName),
+            pair("64/agencies/0", "35/agencies/2", DuplicateReason::SameCode),
+        ];
+        assert_eq!(told(&all, DuplicateReason::SameCode), expected);
     }
 
     #[test]
     fn people_are_the_same_at_one_place_or_by_their_pseudonym() {
-        let all = [
-            compared("nodes/64/workers/1", "张伟", "640104001", None, Some("nodes/64/agencies/1")),
-            compared("nodes/64/workers/2", "张伟", "640105001", None, Some("nodes/64/agencies/1")),
-            compared("nodes/64/workers/3", "张伟", "640104001", None, None),
-            compared("nodes/64/workers/4", "张伟", "640104001", Some("p"), None),
-            compared("nodes/35/workers/5", "", "350102", Some("p"), None),
-            compared("nodes/35/workers/6", "", "350102", None, None),
+        let mut all = vec![
+            worker("nodes/64/workers/1", "张伟", "640104001", "", Some("nodes/64/agencies/1")),
+            worker("nodes/64/workers/2", "张伟", "640105001", "", Some("nodes/64/agencies/1")),
+            worker("nodes/64/workers/3", "张伟", "640104001", "", None),
+            worker("nodes/64/workers/4", "张伟", "640104001", "p", None),
+            worker("nodes/62/workers/5", "", "350102", "p", None),
+            worker("nodes/35/workers/6", "", "350102", "", None),
         ];
-        let near = DuplicateReason::NearName;
-        assert_eq!(workers(&all), [(0, 1, near), (2, 3, near), (3, 4, DuplicateReason::SamePerson)]);
+        all[5].codes = vec!["q".into(), "p".into()];
+        let (near, same) = (DuplicateReason::NearName, DuplicateReason::SamePerson);
+        let expected = [
+            pair("64/workers/1", "64/workers/2", near),
+            pair("64/workers/3", "64/workers/4", near),
+            pair("64/workers/4", "35/workers/6", same),
+            pair("64/workers/4", "62/workers/5", same),
+            pair("62/workers/5", "35/workers/6", same),
+        ];
+        let mut expected = expected.to_vec();
+        expected.sort();
+        assert_eq!(told(&all, same), expected);
+    }
+
+    #[test]
+    fn a_walk_goes_on_where_it_was_cut() {
+        let of_one_name = |n: u32| worker(&format!("nodes/64/workers/{n}"), "张伟", "640104001", "", None);
+        let all: Vec<Compared> = (1..=5).map(of_one_name).collect();
+        let of = |from: usize| Step {
+            ones: all[from..].to_vec(),
+            others: all.clone(),
+            same: DuplicateReason::SamePerson,
+            home: "64".to_owned(),
+        };
+        let (mut seen, mut at, mut behind) = (vec![], 0, None::<String>);
+        loop {
+            let (pairs, reached) = of(at).pairs(behind.as_deref(), 3);
+            seen.extend(pairs.iter().map(|pair| (pair.one.record.to_string(), pair.other.record.to_string())));
+            at += reached;
+            if at == all.len() {
+                break;
+            }
+            behind = pairs.last().map(|pair| pair.other.record.to_string());
+        }
+        let once: BTreeSet<_> = seen.iter().cloned().collect();
+        assert_eq!((seen.len(), once.len()), (10, 10));
+    }
+
+    #[test]
+    fn a_county_reaches_over_its_townships() {
+        let of = |block: &str| block_bounds(block);
+        assert_eq!(of("640104"), ("640104".into(), "640105".into()));
+        assert_eq!(of("64"), ("64".into(), "640".into()));
     }
 
     #[test]

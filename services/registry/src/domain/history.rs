@@ -10,6 +10,8 @@
 //! 4. the one new code of its stem in its parent or a successor of it: 沙县 → 沙县区, 龙海市 → 龙海区;
 //! 5. of townships and villages, the one new code of its name in the same prefecture or county (moved).
 //!
+//! What stood before and takes parts of what was split goes on as itself, which is said by a change from its code to its code.
+//!
 //! What is left was abolished, and a new code that follows nothing was created: an operator may know better and say so in a
 //! change of their own.
 
@@ -251,6 +253,8 @@ impl<'a, 'l> Step<'a, 'l> {
     fn events(&self, on: &str) -> Vec<Event> {
         let mut events = vec![];
         let mut joined: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        // What takes parts of what was split.
+        let mut taking: BTreeSet<&str> = BTreeSet::new();
         let event = |kind, from: Vec<&str>, to: Vec<(&str, u32)>| Event {
             on: on.to_owned(),
             kind,
@@ -261,14 +265,19 @@ impl<'a, 'l> Step<'a, 'l> {
             match only(Some(&parts.keys().copied().collect())) {
                 Some(new) => joined.entry(new).or_default().push(old),
                 None => {
-                    let to = parts.iter().map(|(code, part)| (*code, *part)).collect();
+                    let to: Vec<(&str, u32)> = parts.iter().map(|(code, part)| (*code, *part)).collect();
+                    taking.extend(to.iter().map(|(code, _)| *code).filter(|code| code != old));
                     events.push(event(ChangeKind::Split, vec![old], to));
                 }
             }
         }
+        // What stood there before and goes on takes part: backwards it is itself, too.
+        let goes_on = |code: &str| self.before.names.contains_key(code) && !self.followed.contains_key(code);
+        for code in taking.into_iter().filter(|code| goes_on(code) && !joined.contains_key(code)) {
+            events.push(event(ChangeKind::Renamed, vec![code], vec![(code, 1)]));
+        }
         for (new, mut old) in joined {
-            // What stood there before and goes on takes part.
-            if self.before.names.contains_key(new) && !self.followed.contains_key(new) {
+            if goes_on(new) {
                 old.push(new);
             }
             old.sort_unstable();

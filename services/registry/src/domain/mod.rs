@@ -84,7 +84,40 @@ const fn around<R>(at: fn(&mut R) -> &mut Option<String>, example: &'static str)
 
 /// The languages that somebody is served in (双语).
 const fn languages<R>(at: fn(&mut R) -> &mut Vec<String>) -> Field<R> {
-    Field::texts("languages", "服务语言", at).or(&["语言", "服务语种"]).example("zh")
+    Field::formed("languages", "服务语言", at, language).or(&["语言", "服务语种"]).example("zh")
+}
+
+/// Languages by their codes (ISO 639), and what offices write for them.
+const LANGUAGES: [(&str, &[&str]); 22] = [
+    ("zh", &["中文", "汉语", "汉文", "国语", "普通话", "国家通用语言", "国家通用语言文字"]),
+    ("yue", &["粤语", "广东话"]),
+    ("nan", &["闽南语", "闽南话"]),
+    ("hak", &["客家语", "客家话"]),
+    ("wuu", &["吴语"]),
+    ("bo", &["藏语", "藏文"]),
+    ("ug", &["维吾尔语", "维语", "维吾尔文", "维文"]),
+    ("mn", &["蒙古语", "蒙语", "蒙古文", "蒙文"]),
+    ("kk", &["哈萨克语", "哈语", "哈萨克文"]),
+    ("ky", &["柯尔克孜语"]),
+    ("uz", &["乌孜别克语"]),
+    ("ko", &["朝鲜语", "朝语", "朝鲜文", "韩语"]),
+    ("za", &["壮语", "壮文"]),
+    ("ii", &["彝语", "彝文"]),
+    ("hmn", &["苗语"]),
+    ("sce", &["东乡语"]),
+    ("slr", &["撒拉语"]),
+    ("sjo", &["锡伯语"]),
+    ("csl", &["手语", "中国手语"]),
+    ("en", &["英语", "英文"]),
+    ("ja", &["日语", "日文"]),
+    ("ru", &["俄语", "俄文"]),
+];
+
+/// A language's code, so that one language counts once however it is written; what is not known stays as it is.
+fn language(text: &str, _today: Date) -> Result<String, (Reason, String)> {
+    let (plain, is_one) = (text.to_ascii_lowercase(), |names: &[&str]| names.contains(&text));
+    let known = LANGUAGES.iter().find(|(code, names)| plain == *code || is_one(names));
+    Ok(known.map_or_else(|| text.to_owned(), |(code, _)| (*code).to_owned()))
 }
 
 /// The first of these fields that is there, with its name.
@@ -124,6 +157,11 @@ fn holds_on((since, until): (&Option<String>, &Option<String>), day: &str) -> bo
     since.as_deref().is_none_or(|since| since <= day) && until.as_deref().is_none_or(|until| day < until)
 }
 
+/// A code as an index holds it; what is longer than any code is none.
+fn short(code: &Option<String>) -> Option<String> {
+    code.clone().filter(|code| code.len() <= 64)
+}
+
 /// The state of what holds during an interval.
 fn validity(until: &Option<String>) -> &'static str {
     if until.is_some() { "GONE" } else { "VALID" }
@@ -136,5 +174,28 @@ fn each_once<'a>(check: &mut Check, (parts, code): (&str, &str), codes: impl Ite
         if let Some(before) = text.as_ref().and_then(|text| seen.insert(text, i)) {
             check.refuse(&format!("{parts}[{i}].{code}"), Reason::Duplicate, format!("{parts}[{before}]"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use qianshou_kernel::clock::Clock;
+
+    use super::*;
+
+    #[test]
+    fn a_language_has_one_form() {
+        let of = |text: &str| language(text, Clock::fixed(0).today()).unwrap();
+        for (text, code) in
+            [("中文", "zh"), ("ZH", "zh"), ("普通话", "zh"), ("藏语", "bo"), ("手语", "csl"), ("鄂伦春语", "鄂伦春语")]
+        {
+            assert_eq!(of(text), code);
+        }
+        let mut all: Vec<&str> =
+            LANGUAGES.iter().flat_map(|(code, names)| [*code].into_iter().chain(names.iter().copied())).collect();
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count, "each word stands for one language");
     }
 }

@@ -62,8 +62,12 @@ impl Noun for Moves {
         if moving.successor.is_some() {
             check.refuse("successor", Reason::ReadOnly, "");
         }
-        let home = moved(moving).and_then(|(_, name)| name.parse::<Name>().ok());
-        if home.is_some_and(|name| moving.to.as_deref() == Some(name.home())) {
+        let record = moved(moving).and_then(|(field, name)| Some((field, name.parse::<Name>().ok()?)));
+        // Another node's record is that node's to end.
+        if let Some((field, name)) = record.filter(|(_, name)| name.home() != check.home) {
+            check.refuse(field, Reason::NotHome, name.home());
+        }
+        if moving.to.as_deref() == Some(&check.home) {
             check.refuse("to", Reason::Malformed, "another node | 另一节点");
         }
     }

@@ -8,7 +8,7 @@ use qianshou_kernel::{
 };
 use qianshou_proto::registry::v1::{Assignment, Sector, Worker};
 
-use super::{moving::predecessor, station::Stations};
+use super::{duplicate::namesakes, moving::predecessor, station::Stations};
 
 pub(super) static SECTORS: [Choice; 5] = [
     Choice::new("AGENCY", "社工机构", &["社会工作服务机构", "社会组织", "社会服务机构"]),
@@ -81,6 +81,8 @@ impl Noun for Workers {
 
     const COLLECTION: &'static str = "workers";
     const TABLE: &'static str = "registry_workers";
+    const COLUMNS: &'static [&'static str] = &["person", "namesakes"];
+    const INDEX_LEVEL: i64 = 2;
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
     const PERSON: Option<u32> = Some(14);
@@ -97,7 +99,10 @@ impl Noun for Workers {
 
     fn index(worker: &Worker, blind: Option<&str>) -> Index {
         let state = if worker.until.is_some() { "LEFT" } else { "ACTIVE" };
+        let Worker { full_name, employer, division, .. } = worker;
         Index::new(&worker.division, state, &worker.full_name)
+            .column(super::short(&worker.person))
+            .column(namesakes(full_name.as_deref(), employer.as_deref(), division.as_deref()))
             .claim("id_number", &[blind])
             .link("employer", &worker.employer)
             .link("station", &worker.station)

@@ -1,31 +1,116 @@
-//! Which records may be the same.
+//! Which records may be the same. An area is walked in the order of its divisions, some records at a time; each is compared with those that
+//! have its code or its person, and with those of its county or its name. A page costs what it looks at, which has a limit: it may end
+//! before it is full, and the next one goes on from there.
 
 use std::collections::BTreeSet;
 
 use prost::Message;
 use qianshou_kernel::{
     binds,
+    db::{Row, Value},
     error::{Error, Reason, Result},
     id::{Area, Name},
     identity::{Caller, Role},
     kind::Noun as _,
 };
 use qianshou_proto::registry::v1::{
-    Agency, Duplicate, ListDuplicatesRequest, ListDuplicatesResponse, Merge, Move, Worker,
+    Duplicate, DuplicateReason, ListDuplicatesRequest, ListDuplicatesResponse, Merge, Move,
 };
 
 use crate::{
     Registry,
     domain::{
         Agencies, Merges, Moves, Workers,
-        duplicate::{self, Compared, Pair},
+        duplicate::{Compared, Pair, Step, block_bounds},
     },
 };
 
-/// Records that are compared with each other at most.
-const MOST: usize = 20_000;
+/// Records that are looked at together.
+const STEP: usize = 200;
+/// Records with which those of a step are compared at most, of one county or by one question.
+const MOST: usize = 5_000;
+/// Steps of one page at most.
+const STEPS: usize = 20;
 /// Pairs of a page where none is asked for.
 const PAGE: usize = 100;
+
+/// What is walked over.
+#[derive(Clone, Copy)]
+struct Walk {
+    kind: &'static str,
+    read: fn(&Row) -> Result<Compared>,
+    along: &'static str,
+    by_code: &'static str,
+    by_block: &'static str,
+    same: DuplicateReason,
+}
+
+const AGENCIES: Walk = Walk {
+    kind: Agencies::COLLECTION,
+    read: |row| Ok(Compared::agency(name(row)?, row.text(1)?, title(row)?, row.maybe_text(3)?)),
+    along: "SELECT name, area, title, uscc FROM registry_agencies WHERE (area, name) >= ($1, $2) AND area < $3 \
+            ORDER BY area, name LIMIT $4",
+    by_code: "SELECT name, area, title, uscc FROM registry_agencies WHERE uscc IN ({1}) AND area >= $2 AND area < $3 LIMIT $4",
+    by_block: "SELECT name, area, title, uscc FROM registry_agencies WHERE area >= $1 AND area < $2 \
+               ORDER BY area, name LIMIT $3",
+    same: DuplicateReason::SameCode,
+};
+
+const WORKERS: Walk = Walk {
+    kind: Workers::COLLECTION,
+    read: |row| Ok(Compared::worker(name(row)?, row.text(1)?, title(row)?, row.maybe_text(3)?, row.maybe_text(4)?)),
+    along: "SELECT name, area, title, person, namesakes FROM registry_workers \
+            WHERE (area, name) >= ($1, $2) AND area < $3 ORDER BY area, name LIMIT $4",
+    by_code: "SELECT name, area, title, person, namesakes FROM registry_workers \
+              WHERE person IN ({1}) AND area >= $2 AND area < $3 LIMIT $4",
+    by_block: "SELECT name, area, title, person, namesakes FROM registry_workers \
+               WHERE namesakes IN ({1}) AND area >= $2 AND area < $3 ORDER BY namesakes, name LIMIT $4",
+    same: DuplicateReason::SamePerson,
+};
+
+fn name(row: &Row) -> Result<Name> {
+    row.text(0)?.parse().map_err(|_| Error::broken("an index holds what is no name"))
+}
+
+fn title(row: &Row) -> Result<Option<String>> {
+    Ok(row.maybe_text(2)?.filter(|title| !title.is_empty()))
+}
+
+/// Where a walk is: at a record, behind the other of this name, or behind all that it may be the same as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    division: String,
+    record: String,
+    other: Option<String>,
+}
+
+/// In place of the other, once all were told.
+const ALL: &str = "-";
+
+impl Place {
+    /// A page's token: this, behind what was asked.
+    fn token(&self, asked: &str) -> String {
+        format!("{asked} {} {} {}", self.division, self.record, self.other.as_deref().unwrap_or(ALL))
+    }
+
+    fn read(token: &str, asked: &str) -> Option<Self> {
+        let parts: Vec<&str> = token.strip_prefix(asked)?.strip_prefix(' ')?.split(' ').collect();
+        let [division, record, other] = parts[..] else { return None };
+        let sound = Area::parse(division).is_some()
+            && record.parse::<Name>().is_ok()
+            && (other == ALL || other.parse::<Name>().is_ok());
+        let other = Some(other.to_owned()).filter(|other| other != ALL);
+        sound.then(|| Self { division: division.to_owned(), record: record.to_owned(), other })
+    }
+
+    fn at(pair: &Pair) -> Self {
+        Self {
+            division: pair.one.division.clone(),
+            record: pair.one.record.to_string(),
+            other: Some(pair.other.record.to_string()),
+        }
+    }
+}
 
 impl Registry {
     /// Compares the records of an area.
@@ -40,82 +125,140 @@ impl Registry {
         let area =
             Area::parse(area).ok_or_else(|| Error::refused("area", Reason::Malformed, "2, 4, 6, 9, 12 digits"))?;
         caller.need_area("area", area.as_str())?;
-        let (all, pairs) = match asked.kind.as_deref().unwrap_or_default() {
-            Agencies::COLLECTION => {
-                let all = self.compared(Agencies::TABLE, &area, agency).await?;
-                aside(all, duplicate::agencies).await?
-            }
-            Workers::COLLECTION => {
-                let all = self.compared(Workers::TABLE, &area, worker).await?;
-                aside(all, duplicate::workers).await?
-            }
+        let walk = match asked.kind.as_deref().unwrap_or_default() {
+            Agencies::COLLECTION => AGENCIES,
+            Workers::COLLECTION => WORKERS,
             "" => return Err(Error::refused("kind", Reason::Required, "")),
             _ => return Err(Error::refused("kind", Reason::NotInList, "agencies, workers")),
-        };
-        let of = |i: usize| all[i].record.to_string();
-        let linked = self.linked(pairs.iter().flat_map(|(a, b, _)| [of(*a), of(*b)]).collect()).await?;
-        let mut open = pairs
-            .into_iter()
-            .filter(|(a, b, _)| !linked.contains(&(of(*a), of(*b))) && !linked.contains(&(of(*b), of(*a))));
-        let begin = match asked.page_token.as_deref().filter(|token| !token.is_empty()) {
-            Some(token) => {
-                let last = open.by_ref().position(|(a, b, _)| format!("{} {}", of(a), of(b)) == token);
-                last.ok_or_else(|| Error::refused("page_token", Reason::BadPageToken, ""))?;
-                open
-            }
-            None => open,
         };
         let size = match asked.page_size {
             Some(size) if size < 0 => return Err(Error::refused("page_size", Reason::Malformed, "0–1000")),
             Some(size) if size > 0 => self.verbs.list_page_max_records.min(usize::try_from(size).unwrap_or(usize::MAX)),
             _ => PAGE,
         };
-        let mut rest = begin.peekable();
-        let duplicates: Vec<Duplicate> = rest
-            .by_ref()
-            .take(size)
-            .map(|(a, b, reason)| Duplicate {
-                record: Some(of(a)),
-                other: Some(of(b)),
-                reason: Some(reason.into()),
-                display_name: all[a].title.clone(),
-                other_display_name: all[b].title.clone(),
-            })
-            .collect();
-        let more = rest.peek().is_some();
-        let next = duplicates.last().filter(|_| more).map(|last| format!("{} {}", last.record(), last.other()));
-        Ok(ListDuplicatesResponse { duplicates, next_page_token: next })
+        let of = format!("{} {}", walk.kind, area.as_str());
+        let place = match asked.page_token.as_deref().filter(|token| !token.is_empty()) {
+            Some(token) => {
+                Some(Place::read(token, &of).ok_or_else(|| Error::refused("page_token", Reason::BadPageToken, ""))?)
+            }
+            None => None,
+        };
+        let (pairs, place) = self.page(walk, &area, place, size).await?;
+        let told = |pair: &Pair| {
+            let [one, other] = pair.by_age();
+            Duplicate {
+                record: Some(one.record.to_string()),
+                other: Some(other.record.to_string()),
+                reason: Some(pair.reason.into()),
+                display_name: one.title.clone(),
+                other_display_name: other.title.clone(),
+            }
+        };
+        let next_page_token = place.map(|place| place.token(&of));
+        Ok(ListDuplicatesResponse { duplicates: pairs.iter().map(told).collect(), next_page_token })
     }
 
-    /// What is compared of the records of an area.
-    async fn compared(
+    /// A page's pairs, and where the walk goes on.
+    async fn page(
         &self,
-        table: &str,
+        walk: Walk,
         area: &Area,
-        read: fn(Name, &[u8]) -> Result<Compared, prost::DecodeError>,
-    ) -> Result<Vec<Compared>> {
-        let sql = format!(
-            "SELECT t.name FROM {table} t WHERE t.area >= $1 AND t.area < $2 \
-             ORDER BY t.area, t.name LIMIT $3"
-        );
-        let (from, until) = match area.as_str() {
-            Area::NATION => ("0".to_owned(), ":".to_owned()),
-            code => (code.to_owned(), area.after().unwrap_or_else(|| ":".to_owned())),
-        };
-        let rows = self.verbs.ledger.db().fetch(sql, binds![from, until, (MOST + 1) as u64]).await?;
-        if rows.len() > MOST {
-            return Err(Error::refused("area", Reason::TooMany, MOST));
-        }
-        let names: Vec<String> = rows.iter().map(|row| row.text(0)).collect::<Result<_>>()?;
-        let mut all = Vec::with_capacity(names.len());
-        for names in names.chunks(1_000) {
-            for stored in self.verbs.ledger.find(names).await?.into_values() {
-                if let Some(payload) = stored.payload() {
-                    all.push(read(stored.name.clone(), payload)?);
+        mut place: Option<Place>,
+        size: usize,
+    ) -> Result<(Vec<Pair>, Option<Place>)> {
+        let mut page: Vec<Pair> = vec![];
+        for _ in 0..STEPS {
+            let (step, ended) = self.step(walk, area, place.as_ref()).await?;
+            let at = step.ones.first().map(|one| one.record.to_string());
+            let behind = place.take().filter(|place| Some(&place.record) == at.as_ref()).and_then(|place| place.other);
+            // One more than fits tells that there is another page.
+            let (step, pairs, reached) = aside(step, behind, size + 1).await?;
+            let cut = pairs.last().filter(|_| reached < step.ones.len()).map(Place::at);
+            let done = |last: &Compared| Place {
+                division: last.division.clone(),
+                record: last.record.to_string(),
+                other: None,
+            };
+            let next = cut.or_else(|| step.ones.last().filter(|_| !ended).map(done));
+            for pair in self.open(pairs).await? {
+                if page.len() == size {
+                    return Ok((page.clone(), page.last().map(Place::at)));
                 }
+                page.push(pair);
+            }
+            place = next;
+            if place.is_none() {
+                break;
             }
         }
-        Ok(all)
+        Ok((page, place))
+    }
+
+    /// The next records, with what they have to be compared with; and whether they are the last.
+    async fn step(&self, walk: Walk, area: &Area, place: Option<&Place>) -> Result<(Step, bool)> {
+        let (from, until) = match area.as_str() {
+            Area::NATION => ("0".to_owned(), "a".to_owned()),
+            code => (code.to_owned(), area.after().unwrap_or_else(|| "a".to_owned())),
+        };
+        let (division, record) = place.map_or((from.as_str(), ""), |place| (&place.division, &place.record));
+        let mut ones = self.read(walk, walk.along, binds![division, record, &until, STEP as u64]).await?;
+        let ended = ones.len() < STEP;
+        if place.is_some_and(|place| place.other.is_none()) {
+            ones.retain(|one| one.record.as_str() != record);
+        }
+        if walk.kind == Workers::COLLECTION {
+            self.know_own(&mut ones).await?;
+        }
+        let codes: BTreeSet<&String> = ones.iter().flat_map(|one| &one.codes).collect();
+        let codes: Vec<&str> = codes.into_iter().map(String::as_str).collect();
+        let blocks: BTreeSet<&str> = ones.iter().filter_map(|one| one.block.as_deref()).collect();
+        let mut others = self.read(walk, walk.by_code, binds![&codes[..], &from, &until, MOST as u64]).await?;
+        if walk.kind == Workers::COLLECTION {
+            let blocks: Vec<&str> = blocks.into_iter().collect();
+            let namesakes = binds![&blocks[..], &from, &until, MOST as u64];
+            others.extend(self.read(walk, walk.by_block, namesakes).await?);
+        } else {
+            for (first, after) in blocks.into_iter().map(block_bounds) {
+                // Of a county no more than the area that was asked for.
+                let within = binds![first.max(from.clone()), after.min(until.clone()), MOST as u64];
+                others.extend(self.read(walk, walk.by_block, within).await?);
+            }
+        }
+        let home = self.verbs.ledger.node().to_owned();
+        Ok((Step { ones, others, same: walk.same, home }, ended))
+    }
+
+    async fn read(&self, walk: Walk, sql: &'static str, binds: Vec<Value>) -> Result<Vec<Compared>> {
+        let rows = self.verbs.ledger.db().fetch(sql, binds).await?;
+        rows.iter().map(walk.read).collect()
+    }
+
+    /// Under which pseudonyms our own people may be known here: computed from their numbers for the domains whose keys this node holds, and
+    /// kept nowhere.
+    async fn know_own(&self, workers: &mut [Compared]) -> Result<()> {
+        let home = self.verbs.ledger.node();
+        let own = workers.iter().filter(|worker| worker.record.home() == home).map(|worker| worker.record.to_string());
+        let own: Vec<String> = own.filter(|_| !self.domains.is_empty()).collect();
+        let found = self.verbs.ledger.find(&own).await?;
+        for worker in workers {
+            let sealed = found.get(worker.record.as_str()).and_then(|stored| stored.sealed());
+            let number = sealed.and_then(|sealed| self.verbs.secrets.open(sealed, worker.record.as_str()).ok());
+            if let Some(number) = number {
+                worker.codes = self.domains.iter().map(|domain| domain.pseudonym(&number)).collect();
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of which nobody has said yet that they are the same.
+    async fn open(&self, mut pairs: Vec<Pair>) -> Result<Vec<Pair>> {
+        let names = |pair: &Pair| [pair.one.record.to_string(), pair.other.record.to_string()];
+        let linked = self.linked(pairs.iter().flat_map(names).collect()).await?;
+        pairs.retain(|pair| {
+            let [one, other] = names(pair);
+            !linked.contains(&(one.clone(), other.clone())) && !linked.contains(&(other, one))
+        });
+        Ok(pairs)
     }
 
     /// Pairs that are told already to be the same.
@@ -143,32 +286,31 @@ impl Registry {
 }
 
 /// Compares beside the threads that answer callers.
-async fn aside(all: Vec<Compared>, compare: fn(&[Compared]) -> Vec<Pair>) -> Result<(Vec<Compared>, Vec<Pair>)> {
+async fn aside(step: Step, behind: Option<String>, most: usize) -> Result<(Step, Vec<Pair>, usize)> {
     let compared = tokio::task::spawn_blocking(move || {
-        let pairs = compare(&all);
-        (all, pairs)
+        let (pairs, reached) = step.pairs(behind.as_deref(), most);
+        (step, pairs, reached)
     });
     compared.await.map_err(|cause| Error::Broken(Box::new(cause)))
 }
 
-fn agency(record: Name, payload: &[u8]) -> Result<Compared, prost::DecodeError> {
-    let agency = Agency::decode(payload)?;
-    Ok(Compared {
-        record,
-        title: agency.display_name,
-        division: agency.division.unwrap_or_default(),
-        code: agency.uscc,
-        employer: None,
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn worker(record: Name, payload: &[u8]) -> Result<Compared, prost::DecodeError> {
-    let worker = Worker::decode(payload)?;
-    Ok(Compared {
-        record,
-        title: worker.full_name,
-        division: worker.division.unwrap_or_default(),
-        code: worker.person,
-        employer: worker.employer,
-    })
+    #[test]
+    fn a_place_is_read_as_it_was_written() {
+        let place = Place {
+            division: "640104".into(),
+            record: "nodes/64/workers/1".into(),
+            other: Some("nodes/35/workers/2".into()),
+        };
+        let done = Place { other: None, ..place.clone() };
+        for place in [place, done] {
+            let token = place.token("workers 64");
+            assert_eq!(Place::read(&token, "workers 64"), Some(place));
+            assert_eq!(Place::read(&token, "workers 6401"), None);
+            assert_eq!(Place::read(&token[..token.len() - 2], "workers 64"), None);
+        }
+    }
 }

@@ -5,6 +5,7 @@ use qianshou_kernel::{
     error::{Error, Reason, Result},
     id::Area,
     identity::{Caller, Role},
+    succession::{Share, Shares, carried, township_of},
 };
 use qianshou_proto::registry::v1::{TraceDivisionRequest, TraceDivisionResponse, TracedDivision};
 
@@ -34,7 +35,7 @@ impl Registry {
         if !self.divisions.is_listed(code, &on).await? {
             return Err(Error::refused("code", Reason::NotFound, format!("{code}, {on}")));
         }
-        let shares = self.divisions.succession().await?.of(code, &on, &at);
+        let shares = self.became(code, &on, &at).await?;
         let codes: Vec<String> = shares.keys().cloned().collect();
         let names = self.divisions.names_on(&codes, &at).await?;
         let traced = shares.into_iter().map(|(code, share)| TracedDivision {
@@ -44,5 +45,25 @@ impl Registry {
             denominator: Some(share.denominator),
         });
         Ok(TraceDivisionResponse { divisions: traced.collect() })
+    }
+
+    /// What a code became, or was. A village of which nothing is told goes with its township, if the list has it there; if its township
+    /// went several ways or the list does not say, it is somewhere in what the township became.
+    async fn became(&self, code: &str, on: &str, at: &str) -> Result<Shares> {
+        let succession = self.divisions.succession().await?;
+        let code = Area::parse(code).map_or_else(|| code.to_owned(), |area| area.as_str().to_owned());
+        let own = succession.of(&code, on, at);
+        let untold = own.len() == 1 && own.contains_key(&code);
+        let Some(township) = township_of(&code).filter(|_| untold) else { return Ok(own) };
+        let there = succession.of(township, on, at);
+        if there.contains_key(township) {
+            return Ok(own);
+        }
+        if let Some(village) = carried(&code, &there)
+            && self.divisions.is_listed(&village, at).await?
+        {
+            return Ok(Shares::from([(village, Share::WHOLE)]));
+        }
+        Ok(if self.divisions.is_listed(&code, at).await? { own } else { there })
     }
 }

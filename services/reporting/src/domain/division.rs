@@ -36,14 +36,11 @@ impl Listed {
     }
 }
 
-/// What a record of a change says, its codes in their shortest form; `None`: it says nothing.
+/// What a record of a change says; `None`: it says nothing.
 #[must_use]
 pub fn changed(change: &Change) -> Option<succession::Change> {
-    let code = |code: &String| Area::parse(code).map(|area| area.as_str().to_owned());
-    let part = |i: usize| change.parts.get(i).copied().unwrap_or(1);
-    let from: Vec<String> = change.from.iter().filter_map(code).collect();
-    let to = change.to.iter().enumerate().filter_map(|(i, to)| Some((code(to)?, part(i)))).collect();
-    Some(succession::Change { on: change.effective_on.clone()?, from, to })
+    let Change { effective_on, from, to, parts, .. } = change;
+    Some(succession::Change::told(effective_on.as_deref()?, from, to, parts))
 }
 
 #[cfg(test)]

@@ -102,7 +102,7 @@ impl Reporting {
                 Some(tag) => Some(part_of(&asked.area, &self.store.tagged(tag, &format_day(asked.when.at)).await?)),
                 None => None,
             };
-            let ground = Ground { plan: Plan::of(&asked.area, &moved), moved, part };
+            let ground = Ground { plan: self.plan(&asked.area, &moved, asked.divisions_at).await?, moved, part };
             let mut cells = vec![];
             for indicator in &asked.indicators {
                 match &indicator.measure {
@@ -194,7 +194,7 @@ impl Reporting {
             return Ok(self.store.sums_under(indicator, part, window).await?.into_values().flatten().collect());
         }
         let mut sums = self.store.sums(indicator, &asked.area, window).await?;
-        sums.extend(ground.plan.difference(&self.under(&ground.plan, indicator, window).await?));
+        sums.extend(self.difference(&ground.plan, indicator, window).await?);
         Ok(sums)
     }
 
@@ -217,8 +217,8 @@ impl Reporting {
             (numerator, denominator) = (numerator + covered, denominator + all);
         }
         if ground.part.is_none() {
-            let plan = Plan::covering(&asked.area, digits, &ground.moved);
-            numerator += self.covered_by_others(&plan, stock, digits, &window, &listed_on).await?;
+            let others = (&asked.area, &ground.moved);
+            numerator += self.covered_by_others(others, stock, digits, &window, &listed_on).await?;
         }
         let blank = asked.blank(indicator);
         if denominator == 0 {

@@ -25,7 +25,7 @@ pub(in crate::cli) struct Table {
     /// Broken down by these dimensions.
     #[arg(long, value_delimiter = ',')]
     by: Vec<String>,
-    /// The divisions of this day, for coverage.
+    /// The whole table on the boundaries of this day, its coverage by that day's list of divisions.
     #[arg(long)]
     divisions_at: Option<String>,
     /// Only the divisions that carry this tag on the day: KEY_COUNTY, RELOCATION.
