@@ -197,7 +197,7 @@ mod tests {
         elsewhere.said.as_mut().unwrap().order = text("nodes/64/orders/2");
         assert_eq!(stage(&open, &[elsewhere]), Some(OrderStage::Ordered));
         let gone = Said { cut: Some(at), ..acceptance(false, true) };
-        assert_eq!(stage(&open, &[gone.clone()]), Some(OrderStage::Ordered));
+        assert_eq!(stage(&open, &[gone]), Some(OrderStage::Ordered));
         // Whatever the order they come in, and however often.
         let older = Said { version: Version { epoch: 1, revision: 1 }, ..acceptance(true, false) };
         let newer = acceptance(false, true);

@@ -76,11 +76,11 @@ impl Noun for Dispatches {
         dispatch.person = None;
         let home = check.home.clone();
         dispatch.division.get_or_insert(home);
-        if let Some((i, last)) = dispatch.extensions.iter().map(|extension| extension.until.clone()).enumerate().last()
-        {
-            check.in_order((&format!("extensions[{i}].until"), &last), ("until", &dispatch.until));
-            dispatch.until = last.or(dispatch.until.take());
-        }
+        let (last, count) = (dispatch.extensions.last(), dispatch.extensions.len());
+        let last = last.and_then(|extension| extension.until.clone());
+        let field = format!("extensions[{}].until", count.saturating_sub(1));
+        check.in_order((&field, &last), ("until", &dispatch.until));
+        dispatch.until = last.or(dispatch.until.take());
         let Dispatch { programme, year, from, until, returned_on, extensions, .. } = &*dispatch;
         check.in_order(("until", until), ("from", from));
         check.in_order(("returned_on", returned_on), ("from", from));
