@@ -26,7 +26,7 @@ GRANT UPDATE ON head TO qianshou_registry, qianshou_pairing, qianshou_exchange;
 GRANT INSERT ON entries TO qianshou_registry, qianshou_pairing, qianshou_exchange;
 GRANT INSERT, UPDATE ON records TO qianshou_registry, qianshou_pairing, qianshou_exchange;
 GRANT SELECT, INSERT, UPDATE, DELETE ON claims TO qianshou_registry, qianshou_pairing, qianshou_exchange;
-GRANT SELECT, INSERT, DELETE ON links, words TO qianshou_registry, qianshou_pairing, qianshou_exchange;
+GRANT SELECT, INSERT, DELETE ON links, shared, words TO qianshou_registry, qianshou_pairing, qianshou_exchange;
 GRANT SELECT ON indexed TO qianshou_registry, qianshou_pairing, qianshou_exchange;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     registry_divisions, registry_changes, registry_agencies, registry_stations, registry_workers, registry_certificates,

@@ -54,7 +54,7 @@ Tag         | Tags         | 64 | L1 | division, label and since       |        
 const PAIRING: House = House {
     service: "qianshou.pairing.v1.PairingService",
     file: "proto/qianshou/pairing/v1/service.proto",
-    reads: &["GetPairing", "ListPairings", "ListFindings", "ListMatches"],
+    reads: &["GetPairing", "ListPairings", "ListFindings", "ListMatches", "ListOrderStates"],
     nouns: "
 Commitment | Commitments | 64 | L2 | programme, batch, sending_uscc and receiving_uscc | the same pair; or an agency that has another in this batch | CHECK_DIGIT NOT_IN_LIST IN_FUTURE OUT_OF_ORDER TOO_MANY REFERENCE_NOT_FOUND | `OPEN` or `CLOSED` | reviews,closed_on
 Approval   | Approvals   | 00 | L1 | the pair and `terms_digest`           |          | CHECK_DIGIT NOT_IN_LIST IN_FUTURE | a Decision without its prefix, e.g. `APPROVED` | decision,on

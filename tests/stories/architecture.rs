@@ -19,12 +19,13 @@ const NO_HOUSES: [&str; 3] = ["kernel", "node", "console"];
 const ROOMS: [&str; 5] = ["domain", "lib", "migrations", "rpc", "store"];
 const FURTHER_ROOMS: [&str; 3] = ["follow", "tasks", "tests"];
 /// The ledger's tables and what else is the kernel's alone.
-const OF_THE_KERNEL: [&str; 11] = [
+const OF_THE_KERNEL: [&str; 12] = [
     "head",
     "entries",
     "records",
     "claims",
     "links",
+    "shared",
     "requests",
     "cursors",
     "tokens",

@@ -12,7 +12,7 @@ use qianshou_kernel::{
     error::Result,
     follow::Follower,
     ledger::{Ledger, Stored},
-    succession,
+    person, succession,
     telemetry::Work,
 };
 use qianshou_proto::registry::v1 as api;
@@ -201,7 +201,8 @@ impl Follow {
         let mut newest: Newest = entries.iter().map(|entry| (entry.name.to_string(), None)).collect();
         for (stored, cut) in self.ledger.last_said(entries).await? {
             if let Some(payload) = stored.payload().cloned() {
-                newest.insert(stored.name.to_string(), Some(Record::new(stored.name, payload, cut)));
+                let blind = stored.sealed().and_then(|sealed| person::blind_of(sealed));
+                newest.insert(stored.name.to_string(), Some(Record::new(stored.name, payload, cut).of_person(blind)));
             }
         }
         Ok(newest)

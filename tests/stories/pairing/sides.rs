@@ -6,8 +6,8 @@ use futures::FutureExt as _;
 use qianshou_proto::{
     exchange::v1::KindClause,
     pairing::v1::{
-        Commitment, GetPairingRequest, ListPairingsRequest, Outcome, Pairing, PairingStage, ReviewLevel, StatementKind,
-        Terms,
+        Commitment, Dispatch, GetPairingRequest, ListPairingsRequest, Outcome, Pairing, PairingStage, ReviewLevel,
+        StatementKind, Terms,
     },
     registry::v1::Agency,
     reporting::v1::{Cell, CellStatus, ReadTableRequest, cell::Value},
@@ -362,15 +362,24 @@ async fn people_and_money_of_two_provinces_count_once(world: World) {
     };
     let town = Town::new(&world, &["35", "64", "00"], more).await;
     let (fujian, ningxia, nation) = (town.at(0), town.at(1), town.at(2));
-    let from_fujian = |n: u32| qianshou_proto::pairing::v1::Dispatch { division: Some("350203".into()), ..dispatch(n) };
+    let from_fujian = |n: u32| Dispatch { division: Some("350203".into()), ..dispatch(n) };
     fujian.put((1..=8).map(from_fujian).collect::<Vec<_>>()).await.unwrap();
     // Ningxia says of one of them that it sent them as well.
     ningxia.put((8..=10).map(dispatch).collect::<Vec<_>>()).await.unwrap();
+    // Whom it sent twice in the year is one, at home too.
+    let again = Dispatch {
+        host_division: Some("640303".into()),
+        from: Some("2023-11-01".into()),
+        number: Some("2023-9-2".into()),
+        ..dispatch(9)
+    };
+    ningxia.create(again).await.unwrap();
     ningxia.put((1..=3).map(payment).collect::<Vec<_>>()).await.unwrap();
     let of_fujian = |n: u32| qianshou_proto::pairing::v1::Receipt { division: Some("350203".into()), ..receipt(n) };
     fujian.put((2..=4).map(of_fujian).collect::<Vec<_>>()).await.unwrap();
     town.settle().await;
     assert_eq!(figures(nation, "dispatch_persons", "00", "2023-12-31", "year").await, ["2023 10"]);
+    assert_eq!(figures(ningxia, "dispatch_sent", "64", "2023-12-31", "year").await, ["2023 3"]);
     assert_eq!(figures(nation, "dispatch_persons", "6402", "2023-12-31", "programme").await, ["三区计划 10"]);
     let projects = figures(nation, "dispatch_projects", "00", "2023-12-31", "programme").await;
     assert_eq!(projects, ["三区计划 3"]);

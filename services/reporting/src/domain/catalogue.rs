@@ -89,10 +89,21 @@ pub struct Subject {
     pub shared: BTreeMap<String, Field>,
     /// What these records make together is counted in their place, as records of this kind.
     pub joint: Option<(Joint, String)>,
-    /// What makes several roots one subject: a field, and how such a subject's name begins.
-    pub identity: Option<(Field, String)>,
+    /// What makes several roots one subject.
+    pub identity: Option<Identity>,
     /// Kinds that refer to the root.
     pub members: BTreeMap<String, Member>,
+}
+
+/// What makes several roots one subject.
+#[derive(Debug)]
+pub struct Identity {
+    /// A text that they share.
+    pub field: Field,
+    /// How such a subject's name begins.
+    pub prefix: String,
+    /// Of this node's own records that do not have the field, the sealed number that they share.
+    pub own: bool,
 }
 
 impl Subject {
@@ -390,8 +401,10 @@ impl Catalogue {
         let subject =
             self.subjects.values().find(|s| record.is_some_and(|record| s.root.as_deref() == Some(record.kind())));
         let identity = subject.and_then(|s| s.identity.as_ref());
-        let same =
-            identity.zip(record).and_then(|((field, prefix), record)| Some(format!("{prefix}{}", record.text(field)?)));
+        let same = identity.zip(record).and_then(|(identity, record)| {
+            let own = || record.person().filter(|_| identity.own);
+            Some(format!("{}{}", identity.prefix, record.text(&identity.field).or_else(own)?))
+        });
         same.unwrap_or_else(|| root.to_owned())
     }
 }

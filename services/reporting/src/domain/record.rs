@@ -25,6 +25,7 @@ pub struct Record {
     name: Name,
     payload: Bytes,
     cut: Option<Date>,
+    blind: Option<String>,
     readable: bool,
 }
 
@@ -33,7 +34,19 @@ impl Record {
     #[must_use]
     pub fn new(name: Name, payload: Bytes, cut: Option<Date>) -> Self {
         let readable = fields(&payload).all(|field| field.is_ok());
-        Self { name, payload, cut, readable }
+        Self { name, payload, cut, blind: None, readable }
+    }
+
+    /// The same, of whoever this stands for at this node: its sealed number, of which nobody learns anything.
+    #[must_use]
+    pub fn of_person(self, blind: Option<String>) -> Self {
+        Self { blind, ..self }
+    }
+
+    /// Whom it is about, as far as this node alone knows.
+    #[must_use]
+    pub fn person(&self) -> Option<&str> {
+        self.blind.as_deref()
     }
 
     /// Its name.

@@ -121,6 +121,8 @@ pub struct Either {
 pub struct Identity {
     pub field: String,
     pub prefix: String,
+    #[serde(default)]
+    pub own: bool,
 }
 
 #[derive(Deserialize)]

@@ -10,7 +10,9 @@ use qianshou_kernel::{
 };
 use qianshou_proto::reporting::v1::{IndicatorKind, Unit};
 
-use super::{Catalogue, Count, Holding, Indicator, Measure, Member, Same, Source, Steps, Subject, When, file};
+use super::{
+    Catalogue, Count, Holding, Identity, Indicator, Measure, Member, Same, Source, Steps, Subject, When, file,
+};
 use crate::domain::{
     joint::Joint,
     record::{Field, Rule},
@@ -189,8 +191,10 @@ impl Reader {
         let joint = subject.joint.as_ref().map(joint).transpose()?;
         let halves = joint.iter().flat_map(|(_, file)| file.halves.iter().map(|(kind, half)| (kind, &half.key)));
         let shared = halves.chain(&subject.by).map(|(kind, field)| Ok((kind.clone(), self.field(kind, field)?)));
-        let identity =
-            subject.identity.as_ref().map(|i| Ok::<_, Error>((self.field(&root, &i.field)?, i.prefix.clone())));
+        let identity = subject.identity.as_ref().map(|of| {
+            let field = self.field(&root, &of.field)?;
+            Ok::<_, Error>(Identity { field, prefix: of.prefix.clone(), own: of.own })
+        });
         let members = subject.members.iter().map(|(kind, member)| Ok((kind.clone(), self.member(kind, member)?)));
         Ok(Subject {
             root: subject.root.clone(),
