@@ -341,7 +341,9 @@ impl Verbs {
         draft.frozen = check.frozen;
         draft.violations = check.violations;
         draft.index = N::index(&draft.noun, draft.blind.as_deref());
-        if draft.violations.is_empty() && around.keys().any(|(kind, ..)| kind == N::COLLECTION) {
+        let ours = (N::COLLECTION.to_owned(), "", String::new());
+        let is_sought = around.range(ours..).next().is_some_and(|((kind, ..), _)| kind == N::COLLECTION);
+        if draft.violations.is_empty() && is_sought {
             draft.join(around);
         }
         BTreeSet::new()
