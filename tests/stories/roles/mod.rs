@@ -241,7 +241,7 @@ async fn an_older_process_reads_and_does_not_write(world: World) {
     assert_eq!(figures_of(&node.admin, &["agency_total"]).await, [1]);
     assert_eq!(node.position().await, position);
     // The program of that level would write on.
-    let back = "UPDATE head SET contract = 2 WHERE id = 1";
+    let back = "UPDATE head SET contract = contract - 1 WHERE id = 1";
     node.ledger.db().run(&[Statement::new(back, vec![])]).await.unwrap();
     let editor = node.caller(Role::Editor, "64").await;
     editor.create(agency(2)).await.unwrap();

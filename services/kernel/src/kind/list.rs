@@ -300,6 +300,16 @@ impl Conditions {
         compared.chain(self.further.iter().cloned()).collect()
     }
 
+    /// The binds up to the last that a text speaks of: a statement that is prepared once takes as many each time.
+    fn binds_of(&self, text: &str) -> Vec<Value> {
+        let numbers = text.split('$').skip(1).filter_map(|part| {
+            part.bytes()
+                .take_while(u8::is_ascii_digit)
+                .fold(None, |number, digit| Some(number.unwrap_or(0) * 10 + usize::from(digit - b'0')))
+        });
+        self.binds[..numbers.max().unwrap_or(0).min(self.binds.len())].to_vec()
+    }
+
     /// What rows are sought by, of one column; `None`: nothing is asked of it.
     fn seeks(&self, column: &str) -> Option<String> {
         let of = self.compared.iter().filter(|(of, ..)| *of == column);
@@ -393,7 +403,7 @@ impl Search<'_> {
                 self.table,
                 FEW + 1
             );
-            let row = self.db.fetch_one(count, self.conditions.binds.clone()).await?;
+            let row = self.db.fetch_one(count, self.conditions.binds_of(&seeks)).await?;
             let count = usize::try_from(row.map_or(Ok(0), |row| row.count(0))?).unwrap_or(usize::MAX);
             if count <= rare.as_ref().map_or(FEW, |(_, least)| *least) {
                 rare = Some((seeks, count));
