@@ -41,7 +41,7 @@ fn shares(province: &str) -> Vec<KindClause> {
 
 enum Place {
     Up(Box<Node>),
-    Down(Resting),
+    Down(Box<Resting>),
 }
 
 /// Provinces and maybe the nation, each told by the others; the agreements by provider and consumer.
@@ -93,7 +93,7 @@ impl Town {
     /// Cuts a node off: what the others say from now on does not reach it.
     async fn down(&mut self, i: usize) {
         let place = match self.places.remove(i) {
-            Place::Up(node) => Place::Down(node.rest().await),
+            Place::Up(node) => Place::Down(Box::new(node.rest().await)),
             down => down,
         };
         self.places.insert(i, place);
