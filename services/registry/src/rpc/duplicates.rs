@@ -11,7 +11,7 @@ use qianshou_kernel::{
     error::{Error, Reason, Result},
     id::{Area, Name},
     identity::{Caller, Role},
-    kind::Noun as _,
+    kind::{Noun as _, page_key, page_token},
 };
 use qianshou_proto::registry::v1::{
     Duplicate, DuplicateReason, ListDuplicatesRequest, ListDuplicatesResponse, Merge, Move,
@@ -31,8 +31,6 @@ const STEP: usize = 200;
 const MOST: usize = 5_000;
 /// Steps of one page at most.
 const STEPS: usize = 20;
-/// Pairs of a page where none is asked for.
-const PAGE: usize = 100;
 
 /// What is walked over.
 #[derive(Clone, Copy)]
@@ -84,23 +82,22 @@ struct Place {
     other: Option<String>,
 }
 
-/// In place of the other, once all were told.
-const ALL: &str = "-";
+type Key = (String, String, Option<String>);
+
+fn is_name(text: &str) -> bool {
+    text.parse::<Name>().is_ok()
+}
 
 impl Place {
-    /// A page's token: this, behind what was asked.
-    fn token(&self, asked: &str) -> String {
-        format!("{asked} {} {} {}", self.division, self.record, self.other.as_deref().unwrap_or(ALL))
+    fn key(&self) -> Key {
+        (self.division.clone(), self.record.clone(), self.other.clone())
     }
 
-    fn read(token: &str, asked: &str) -> Option<Self> {
-        let parts: Vec<&str> = token.strip_prefix(asked)?.strip_prefix(' ')?.split(' ').collect();
-        let [division, record, other] = parts[..] else { return None };
-        let sound = Area::parse(division).is_some()
-            && record.parse::<Name>().is_ok()
-            && (other == ALL || other.parse::<Name>().is_ok());
-        let other = Some(other.to_owned()).filter(|other| other != ALL);
-        sound.then(|| Self { division: division.to_owned(), record: record.to_owned(), other })
+    fn of((division, record, other): Key) -> Result<Self> {
+        let sound =
+            Area::parse(&division).is_some() && [Some(&*record), other.as_deref()].into_iter().flatten().all(is_name);
+        let place = sound.then_some(Self { division, record, other });
+        place.ok_or_else(|| Error::refused("page_token", Reason::BadPageToken, ""))
     }
 
     fn at(pair: &Pair) -> Self {
@@ -131,18 +128,9 @@ impl Registry {
             "" => return Err(Error::refused("kind", Reason::Required, "")),
             _ => return Err(Error::refused("kind", Reason::NotInList, "agencies, workers")),
         };
-        let size = match asked.page_size {
-            Some(size) if size < 0 => return Err(Error::refused("page_size", Reason::Malformed, "0–1000")),
-            Some(size) if size > 0 => self.verbs.list_page_max_records.min(usize::try_from(size).unwrap_or(usize::MAX)),
-            _ => PAGE,
-        };
-        let of = format!("{} {}", walk.kind, area.as_str());
-        let place = match asked.page_token.as_deref().filter(|token| !token.is_empty()) {
-            Some(token) => {
-                Some(Place::read(token, &of).ok_or_else(|| Error::refused("page_token", Reason::BadPageToken, ""))?)
-            }
-            None => None,
-        };
+        let size = self.verbs.page_size(asked.page_size)?;
+        let question = format!("duplicates {} {}", walk.kind, area.as_str());
+        let place = page_key(&question, asked.page_token.as_deref())?.map(Place::of).transpose()?;
         let (pairs, place) = self.page(walk, &area, place, size).await?;
         let told = |pair: &Pair| {
             let [one, other] = pair.by_age();
@@ -154,7 +142,7 @@ impl Registry {
                 other_display_name: other.title.clone(),
             }
         };
-        let next_page_token = place.map(|place| place.token(&of));
+        let next_page_token = place.map(|place| page_token(&question, &place.key())).transpose()?;
         Ok(ListDuplicatesResponse { duplicates: pairs.iter().map(told).collect(), next_page_token })
     }
 
@@ -307,10 +295,11 @@ mod tests {
         };
         let done = Place { other: None, ..place.clone() };
         for place in [place, done] {
-            let token = place.token("workers 64");
-            assert_eq!(Place::read(&token, "workers 64"), Some(place));
-            assert_eq!(Place::read(&token, "workers 6401"), None);
-            assert_eq!(Place::read(&token[..token.len() - 2], "workers 64"), None);
+            let token = page_token("workers 64", &place.key()).unwrap();
+            let read = |question| page_key(question, Some(&token)).and_then(|key| Place::of(key.unwrap()));
+            assert_eq!(read("workers 64").unwrap(), place);
+            assert!(read("workers 6401").is_err());
+            assert!(Place::of((place.division.clone(), "nobody".to_owned(), None)).is_err());
         }
     }
 }

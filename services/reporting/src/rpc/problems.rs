@@ -1,10 +1,10 @@
 //! What is counted nowhere, and why: a keyset, never an OFFSET.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use qianshou_kernel::{
     error::{Error, Reason, Result},
     id::Area,
     identity::{Caller, Role},
+    kind::{page_key, page_token},
 };
 use qianshou_proto::reporting::v1::{ListProblemsRequest, ListProblemsResponse, Problem};
 
@@ -17,6 +17,9 @@ use crate::{
 const PAGE_PROBLEMS: usize = 100;
 /// Problems on one page at most.
 const PAGE_MAX_PROBLEMS: usize = 1_000;
+
+/// Nothing that is asked decides what is listed but who asks.
+const QUESTION: &str = "problems";
 
 impl Reporting {
     /// One page of what the caller may see: everything for who answers for the whole node, else what lies in their
@@ -34,11 +37,17 @@ impl Reporting {
                 .map_err(|_| Error::refused("page_size", Reason::Malformed, format!("0–{PAGE_MAX_PROBLEMS}")))?,
         };
         let size = size.min(PAGE_MAX_PROBLEMS);
-        let after = read_token(asked.page_token())?;
+        let key: Option<(String, String, String)> = page_key(QUESTION, asked.page_token.as_deref())?;
+        let (record, indicator, subject) = key.unwrap_or_default();
+        let after = ProblemKey { record, indicator, subject };
         let mut problems = self.store.problems(within.as_ref(), &after, size + 1).await?;
         let more = problems.len() > size;
         problems.truncate(size);
-        let next_page_token = problems.last().filter(|_| more).map(|last| write_token(&last.key));
+        let next_page_token = problems.last().filter(|_| more).map(|last| {
+            let ProblemKey { record, indicator, subject } = &last.key;
+            page_token(QUESTION, &(record, indicator, subject))
+        });
+        let next_page_token = next_page_token.transpose()?;
         Ok(ListProblemsResponse { problems: problems.into_iter().map(message).collect(), next_page_token })
     }
 }
@@ -47,20 +56,4 @@ impl Reporting {
 fn message(Listing { key, reason_zh, reason_en }: Listing) -> Problem {
     let (subject, indicator) = (Some(key.record), Some(key.indicator));
     Problem { subject, indicator, reason_zh: Some(reason_zh), reason_en: Some(reason_en) }
-}
-
-fn write_token(key: &ProblemKey) -> String {
-    URL_SAFE_NO_PAD.encode([&*key.record, &*key.indicator, &*key.subject].join("\n"))
-}
-
-fn read_token(token: &str) -> Result<ProblemKey> {
-    if token.is_empty() {
-        return Ok(ProblemKey { record: String::new(), indicator: String::new(), subject: String::new() });
-    }
-    let text = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let key = text.as_deref().and_then(|text| {
-        let mut parts = text.splitn(3, '\n').map(str::to_owned);
-        Some(ProblemKey { record: parts.next()?, indicator: parts.next()?, subject: parts.next()? })
-    });
-    key.ok_or_else(|| Error::refused("page_token", Reason::BadPageToken, ""))
 }
