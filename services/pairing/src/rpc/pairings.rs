@@ -8,7 +8,7 @@ use qianshou_kernel::{
     id::Area,
     identity::Caller,
     joint::{
-        Said,
+        self, Said,
         pairing::{cohort_key, pairings, speaker_key},
     },
     kind::{Noun, page_key, page_token},
@@ -65,9 +65,7 @@ impl Pairing {
         // What the texts of one programme, or of one of its batches, begin with.
         let begun = match (&programme, &batch) {
             (Some(programme), Some(batch)) => cohort_key(Some(programme), Some(batch)),
-            (Some(programme), None) => {
-                cohort_key(Some(programme), Some("")).map(|key| key.trim_end_matches('/').to_owned())
-            }
+            (Some(programme), None) => joint::key(&[Some(programme)]),
             _ => None,
         };
         let begun = begun.map_or_else(String::new, |text| text + "/");

@@ -158,15 +158,13 @@ fn points(result: &AssessmentResult) -> u32 {
 mod tests {
     use super::*;
 
+    fn result(code: &str, met: Option<bool>, score: Option<u32>) -> AssessmentResult {
+        AssessmentResult { criterion: Some(code.into()), met, score, ..AssessmentResult::default() }
+    }
+
     #[test]
     fn a_score_is_the_weighted_sum() {
         let criterion = |code: &str, weight| Criterion { code: Some(code.into()), weight, ..Criterion::default() };
-        let result = |code: &str, met, score| AssessmentResult {
-            criterion: Some(code.into()),
-            met,
-            score,
-            ..AssessmentResult::default()
-        };
         let of = |criteria: &[Criterion], results: &[AssessmentResult]| {
             score(&Template { criteria: criteria.to_vec(), ..Template::default() }, results)
         };
@@ -179,6 +177,7 @@ mod tests {
         assert_eq!(of(&thirds, &[result("A2", Some(true), None)]), Some(6_667));
         assert_eq!(of(&[criterion("A1", None)], &[result("A1", Some(true), None)]), None, "nothing has a weight");
     }
+
     #[test]
     fn who_passes_meets_all_that_is_required() {
         let criterion = |code: &str, required, least| Criterion {
@@ -186,12 +185,6 @@ mod tests {
             required: Some(required),
             least,
             ..Criterion::default()
-        };
-        let result = |code: &str, met, score| AssessmentResult {
-            criterion: Some(code.into()),
-            met,
-            score,
-            ..AssessmentResult::default()
         };
         let of = |criteria: &[Criterion], results: &[AssessmentResult]| {
             passed(&Template { criteria: criteria.to_vec(), ..Template::default() }, results)
