@@ -62,6 +62,7 @@ impl World {
             display_name: Some(format!("{role} {area}")),
             role: identity::Role::from_str_name(&format!("ROLE_{}", role.as_str().to_uppercase())).map(Into::into),
             area: Some(area.to_owned()),
+            ..Default::default()
         };
         let made = node.admin.identity().create_token(asked).await.unwrap().into_inner();
         let folder = self.folder(&format!("desk-{}-{area}", node.code));

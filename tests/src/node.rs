@@ -61,13 +61,30 @@ impl Node {
 
     /// Somebody with a token of this role and area.
     pub async fn caller(&self, role: Role, area: &str) -> Caller {
+        self.made(role, area, None).await
+    }
+
+    /// Somebody with a token of this role and area who sees and writes only what belongs to an agency or a pairing.
+    pub async fn limited(&self, role: Role, area: &str, to: &str) -> Caller {
+        self.made(role, area, Some(to.to_owned())).await
+    }
+
+    async fn made(&self, role: Role, area: &str, limited_to: Option<String>) -> Caller {
         let asked = identity::CreateTokenRequest {
             display_name: Some(format!("{role} {area}")),
             role: identity::Role::from_str_name(&format!("ROLE_{}", role.as_str().to_uppercase())).map(Into::into),
             area: Some(area.to_owned()),
+            limited_to,
+            ..Default::default()
         };
         let made = self.admin.identity().create_token(asked).await.unwrap().into_inner();
-        Caller::new(&self.address, &self.ca(), made.secret)
+        self.holder(made.secret())
+    }
+
+    /// Somebody who holds this token.
+    #[must_use]
+    pub fn holder(&self, secret: &str) -> Caller {
+        Caller::new(&self.address, &self.ca(), Some(secret.to_owned()))
     }
 
     /// Somebody without a token.

@@ -168,6 +168,9 @@ wait_max_ms = 1000
 [limits]
 drain_timeout_ms = 500
 token_cache_ms = 1
+[tokens]
+life_days = 20000
+life_max_days = 20000
 [exchange]
 page_max_entries = 50
 backoff_max_ms = 500

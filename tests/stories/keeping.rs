@@ -354,7 +354,8 @@ async fn token(node: &Process) -> String {
     let asked = identity::CreateTokenRequest {
         display_name: Some("doctor".into()),
         role: Some(identity::Role::Administrator.into()),
-        area: Some("00".into()),
+        area: Some("64".into()),
+        ..Default::default()
     };
     node.admin.identity().create_token(asked).await.unwrap().into_inner().secret.unwrap()
 }

@@ -62,7 +62,8 @@ async fn administrator(node: &Process) -> String {
     let asked = identity::CreateTokenRequest {
         display_name: Some("python".into()),
         role: Some(identity::Role::Administrator.into()),
-        area: Some("00".into()),
+        area: node.folder.file_name().and_then(|code| Some(code.to_str()?.to_owned())),
+        ..Default::default()
     };
     node.admin.identity().create_token(asked).await.unwrap().into_inner().secret.unwrap()
 }

@@ -267,6 +267,7 @@ async fn token(by: &Caller) -> String {
         display_name: Some("a story's clerk".to_owned()),
         role: Some(identity::Role::Reader.into()),
         area: Some("64".to_owned()),
+        ..Default::default()
     };
     by.identity().create_token(asked).await.unwrap().into_inner().secret.unwrap()
 }

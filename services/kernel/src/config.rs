@@ -38,6 +38,7 @@ pub struct Config {
     pub keys: Keys,
     pub ledger: Ledger,
     pub limits: Limits,
+    pub tokens: Tokens,
     pub exchange: Exchange,
     pub pairing: Pairing,
     pub divisions: Divisions,
@@ -140,6 +141,9 @@ pub struct Limits {
     pub keepalive_timeout_ms: u64,
     pub token_cache_ms: u64,
     pub token_cache_max_tokens: usize,
+    pub wrong_tokens_free: u32,
+    pub wrong_token_delay_max_ms: u64,
+    pub wrong_token_addresses_max: usize,
     /// By the method's name, or a `Prefix*` of several.
     pub methods: BTreeMap<String, MethodLimits>,
 }
@@ -154,6 +158,14 @@ pub struct MethodLimits {
     pub message_max_bytes: Option<usize>,
     /// Calls at once; beyond it callers hear `BUSY`.
     pub concurrency_max: Option<u32>,
+}
+
+/// How long tokens live.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tokens {
+    pub life_days: u32,
+    pub life_max_days: u32,
 }
 
 /// How streams are carried.

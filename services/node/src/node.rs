@@ -19,7 +19,7 @@ use qianshou_kernel::{
     error::{Error, Reason, Result},
     follow::Feed,
     id::{Area, Ids},
-    identity::{CachedTokens, NodeKeys, Role, StoredTokens, TokenDesk, card},
+    identity::{CachedTokens, NodeKeys, StoredTokens, TokenDesk, card},
     kind::{Kind, Kinds, Verbs},
     ledger::{self, Ledger},
     person::{Domain, Secret, Secrets},
@@ -91,7 +91,7 @@ pub async fn init(directory: &Path, province: &str, name: Option<&str>, database
     let loaded = Config::load(&draft)?;
     NodeKeys::create(&loaded.keys_directory(), code.as_str(), &loaded.config.api.names)?;
     let node = Node::open(loaded, Clock::system(), None).await?;
-    let (_, secret) = node.tokens.create("init", Role::Administrator, &whole()).await?;
+    let secret = node.tokens.administrator("init").await?;
     node.ledger.db().close().await;
     // Last, so that a folder with a node.toml is a whole node.
     std::fs::rename(&draft, &file)?;
@@ -104,11 +104,6 @@ fn toml_text(text: &str) -> String {
 
 fn authority_of(code: &str) -> String {
     if code == Area::NATION { "全国".to_owned() } else { format!("{code} 社会工作主管部门") }
-}
-
-fn whole() -> Area {
-    #[expect(clippy::expect_used, reason = "a constant")]
-    Area::parse(Area::NATION).expect("00 is an area")
 }
 
 /// Every house's kinds: whichever houses a process serves, it indexes and looks up all of them.
@@ -168,6 +163,23 @@ pub async fn database(loaded: &Loaded) -> Result<Db> {
     Db::open(url, &loaded.directory, 1, 2).await
 }
 
+/// The tokens of a node that stands already, for whoever holds its folder, whether it serves or not; and its ledger, by which its
+/// processes hear of a change.
+///
+/// # Errors
+/// A refusal if the tables are not at this program's level.
+pub async fn tokens(loaded: &Loaded, clock: Clock) -> Result<(StoredTokens, Ledger)> {
+    let (db, config) = (database(loaded).await?, &loaded.config);
+    if !pending(&db.levels().await?).is_empty() {
+        let zh = "数据表尚未升级；请先执行 qianshou migrate --config …";
+        let en = "the tables are not at this program's level: run `qianshou migrate --config …` first";
+        return Err(Error::told("--config", Reason::ContractLevel, zh, en));
+    }
+    let kinds = Arc::new(Kinds::new(kinds()));
+    let ledger = Ledger::open(db.clone(), &config.node.code, kinds, clock.clone(), ledger::Limits::default()).await?;
+    Ok((StoredTokens::new(db, clock.clone(), Ids::random(clock), &config.node.code, config), ledger))
+}
+
 impl Node {
     /// Opens keys and database, brings the tables to this binary's level and, where the registry is, puts the embedded
     /// divisions into the ledger.
@@ -203,13 +215,16 @@ impl Node {
         }
         let ids = seed.map_or_else(|| Ids::random(clock.clone()), |seed| Ids::seeded(clock.clone(), seed));
         let secrets = Secrets::new(&keys.seal, &keys.blind).map_err(|e| Error::Broken(Box::new(e)))?;
-        let tokens = StoredTokens::new(db, clock, ids.clone());
+        let tokens = StoredTokens::new(db, clock, ids.clone(), &config.node.code, &config);
+        if let Err(error) = tokens.give_ends().await {
+            tracing::warn!(%error, "old tokens still have no end");
+        }
         Ok(Self { config, directory, roles, keys, secrets: Arc::new(secrets), ledger, tokens, ids })
     }
 
     /// A fresh administrator's token, for whoever holds the node's folder.
     pub async fn administrator(&self, display_name: &str) -> Result<String> {
-        Ok(self.tokens.create(display_name, Role::Administrator, &whole()).await?.1)
+        self.tokens.administrator(display_name).await
     }
 
     /// The ledger, for whoever checks it.
@@ -283,7 +298,12 @@ impl Node {
             let (cached, cancel) = (cached.clone(), cancel.clone());
             async move { cancel.run_until_cancelled(cached.hear(words)).await }
         });
-        let desk = TokenDesk { tokens: self.tokens.clone(), cache: cached, ledger: self.ledger.clone() };
+        let desk = TokenDesk {
+            tokens: self.tokens.clone(),
+            cache: cached,
+            ledger: self.ledger.clone(),
+            areas: Arc::new(List::new(self.ledger.clone())),
+        };
         let mut routes = Routes::new(bounded!(LedgerServiceServer::new(feed)))
             .add_service(bounded!(IdentityServiceServer::new(desk)));
         let mut doors = JoinSet::new();

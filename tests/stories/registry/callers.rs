@@ -91,7 +91,7 @@ async fn callers_do_what_they_may(world: World) {
     refused(reader.replace(here.clone()).await, Reason::Forbidden, "");
     refused(reader.delete::<Agency>(here.name()).await, Reason::Forbidden, "");
     refused(reader.put(vec![helan.clone()]).await, Reason::Forbidden, "");
-    refused(reader.identity().list_tokens(identity::ListTokensRequest {}).await, Reason::Forbidden, "");
+    refused(reader.identity().list_tokens(identity::ListTokensRequest::default()).await, Reason::Forbidden, "");
 
     let editor = ningxia.caller(Role::Editor, "6401").await;
     refused(
@@ -118,7 +118,7 @@ async fn callers_do_what_they_may(world: World) {
         Reason::AreaForbidden,
         "division",
     );
-    refused(editor.identity().list_tokens(identity::ListTokensRequest {}).await, Reason::Forbidden, "");
+    refused(editor.identity().list_tokens(identity::ListTokensRequest::default()).await, Reason::Forbidden, "");
     let feed = editor.feed().read_entries(ledger::ReadEntriesRequest::default()).await;
     refused(feed.map(|_| ()), Reason::AreaForbidden, "area");
     let seen = editor.list_all::<Agency>(ListQuery::default()).await;
@@ -144,7 +144,7 @@ async fn a_token_is_known_until_it_is_revoked(world: World) {
     let reader = ningxia.caller(Role::Reader, "6401").await;
     reader.list::<Agency>(ListQuery::default()).await.unwrap();
     let mut desk = ningxia.admin.identity();
-    let tokens = desk.list_tokens(identity::ListTokensRequest {}).await.unwrap().into_inner().tokens;
+    let tokens = desk.list_tokens(identity::ListTokensRequest::default()).await.unwrap().into_inner().tokens;
     let token = tokens.iter().find(|token| token.role() == identity::Role::Reader).unwrap();
     assert_eq!((token.area(), token.revoked_at_ms), ("6401", None));
     let revoke = || identity::RevokeTokenRequest { id: token.id.clone() };
@@ -157,7 +157,7 @@ async fn a_token_is_known_until_it_is_revoked(world: World) {
         Reason::NotFound,
         "id",
     );
-    let unnamed = identity::CreateTokenRequest { display_name: None, role: Some(1), area: Some("64".into()) };
+    let unnamed = identity::CreateTokenRequest { role: Some(1), area: Some("64".into()), ..Default::default() };
     refused(desk.create_token(unnamed).await, Reason::Malformed, "display_name");
 
     let ningxia = ningxia.restart().await;

@@ -113,6 +113,7 @@ async fn a_word_is_heard_without_a_look(world: World) {
         display_name: Some("clerk".into()),
         role: Some(identity::Role::Reader.into()),
         area: Some("64".into()),
+        ..Default::default()
     };
     let made = one.admin.identity().create_token(made).await.unwrap().into_inner();
     let clerk = town.caller(&two, made.secret());
@@ -234,6 +235,7 @@ async fn an_older_process_reads_and_does_not_write(world: World) {
         display_name: Some("late".into()),
         role: Some(identity::Role::Reader.into()),
         area: Some("64".into()),
+        ..Default::default()
     };
     refused(node.admin.identity().create_token(token).await, Reason::ContractLevel, "");
     assert_eq!(node.admin.get::<Agency>(saved.name()).await.unwrap(), saved);

@@ -93,7 +93,7 @@ impl Served {
 
 fn asked<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
-    let caller = Caller { actor: "tokens/1".into(), role: Role::Administrator, area: "00".into(), peer: None };
+    let caller = Caller::new("tokens/1", Role::Administrator, "00");
     request.extensions_mut().insert(caller);
     request
 }

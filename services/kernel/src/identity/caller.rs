@@ -7,19 +7,25 @@ use crate::{
     id::Area,
 };
 
-/// What a caller may do; each role may do what the one before may.
+/// What a caller may do; from the reader on, each role may do what the one before may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
+    /// Reads the audit and nothing else.
+    Auditor,
     Reader,
     Editor,
     Administrator,
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: [Self; 4] = [Self::Auditor, Self::Reader, Self::Editor, Self::Administrator];
+
     /// The role's name, as it is stored and typed.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Auditor => "auditor",
             Self::Reader => "reader",
             Self::Editor => "editor",
             Self::Administrator => "administrator",
@@ -37,9 +43,8 @@ impl FromStr for Role {
     type Err = Refusal;
 
     fn from_str(text: &str) -> Result<Self, Refusal> {
-        let roles = [Self::Reader, Self::Editor, Self::Administrator];
-        let found = roles.into_iter().find(|role| role.as_str() == text);
-        found.ok_or_else(|| Refusal::one("role", Reason::NotInList, "reader, editor, administrator"))
+        let found = Self::ALL.into_iter().find(|role| role.as_str() == text);
+        found.ok_or_else(|| Refusal::one("role", Reason::NotInList, "auditor, reader, editor, administrator"))
     }
 }
 
@@ -49,8 +54,11 @@ pub struct Caller {
     /// Stands in the ledger beside what they write.
     pub actor: String,
     pub role: Role,
-    /// The area they answer for, with everything below it; `00` is everything, empty is nothing.
+    /// The area they answer for, with everything below it; `00` is everything this node holds, empty is nothing. Who answers for the
+    /// whole of a province's area answers at its node for what others sent it, too.
     pub area: String,
+    /// The one agency (`nodes/64/agencies/ID`) or pairing key whose records alone they see and write.
+    pub limited_to: Option<String>,
     /// The node, if the caller is one.
     pub peer: Option<String>,
 }
@@ -59,7 +67,19 @@ impl Caller {
     /// The caller a pinned certificate stands for. What a peer may have is in its agreements, not in a role.
     #[must_use]
     pub fn of_peer(node: &str) -> Self {
-        Self { actor: format!("nodes/{node}"), role: Role::Reader, area: String::new(), peer: Some(node.to_owned()) }
+        Self { peer: Some(node.to_owned()), ..Self::new(&format!("nodes/{node}"), Role::Reader, "") }
+    }
+
+    /// A person's or program's caller, with no limit beside its area.
+    #[must_use]
+    pub fn new(actor: &str, role: Role, area: &str) -> Self {
+        Self { actor: actor.to_owned(), role, area: area.to_owned(), limited_to: None, peer: None }
+    }
+
+    /// Whether the caller answers for everything this node holds.
+    #[must_use]
+    pub fn covers_all(&self) -> bool {
+        self.area == Area::NATION && self.limited_to.is_none()
     }
 
     /// Whether an area lies in the caller's.
@@ -72,9 +92,25 @@ impl Caller {
     }
 
     /// # Errors
-    /// A refusal for a caller of a lesser role.
+    /// A refusal for a caller of a lesser role, or one that is limited to records of its own: what asks so does not tell these
+    /// apart.
     pub fn need(&self, role: Role) -> Result<(), Refusal> {
-        if self.role >= role { Ok(()) } else { Err(Refusal::one("", Reason::Forbidden, role)) }
+        match self.limited_to {
+            None if self.role >= role => Ok(()),
+            None => Err(Refusal::one("", Reason::Forbidden, role)),
+            Some(_) => Err(Refusal::one("", Reason::Forbidden, format!("{role} without a limit | 不受限的{role}"))),
+        }
+    }
+
+    /// Whether the caller may read the audit.
+    ///
+    /// # Errors
+    /// A refusal for readers, editors and peers.
+    pub fn may_audit(&self) -> Result<(), Refusal> {
+        match self.role {
+            Role::Auditor | Role::Administrator if self.limited_to.is_none() => Ok(()),
+            _ => Err(Refusal::one("", Reason::Forbidden, Role::Auditor)),
+        }
     }
 
     /// # Errors
@@ -89,7 +125,7 @@ mod tests {
     use super::*;
 
     fn of(area: &str) -> Caller {
-        Caller { actor: "persons/1".into(), role: Role::Editor, area: area.into(), peer: None }
+        Caller::new("persons/1", Role::Editor, area)
     }
 
     #[test]
@@ -119,9 +155,14 @@ mod tests {
     fn a_role_may_do_what_the_lesser_may() {
         assert!(of("64").need(Role::Reader).is_ok() && of("64").need(Role::Editor).is_ok());
         assert_eq!(of("64").need(Role::Administrator).unwrap_err().reason(), Reason::Forbidden);
-        for role in [Role::Reader, Role::Editor, Role::Administrator] {
+        for role in Role::ALL {
             assert_eq!(role.as_str().parse(), Ok(role));
+            let caller = Caller::new("tokens/1", role, "64");
+            assert_eq!(caller.may_audit().is_ok(), [Role::Auditor, Role::Administrator].contains(&role), "{role}");
+            let limited = Caller { limited_to: Some("nodes/64/agencies/1".into()), ..caller };
+            assert!(limited.need(Role::Reader).is_err() && limited.may_audit().is_err());
         }
+        assert!(Caller::new("tokens/1", Role::Auditor, "64").need(Role::Reader).is_err(), "the audit and nothing else");
         assert!("Root".parse::<Role>().is_err());
     }
 }

@@ -15,7 +15,7 @@ pub use caller::{Caller, Role};
 pub use card::{CARD_CONTEXT, card, check_card};
 pub use certificate::valid_until_ms;
 pub use keys::{NodeKeys, TlsIdentity, fresh_secret, key_id, peer_name};
-pub use store::{StoredTokens, TokenDesk};
+pub use store::{NewToken, StoredTokens, TokenDesk};
 pub use token::{CachedTokens, Tokens, generate_token, hash_token};
 
 use ed25519_dalek::{Signer, VerifyingKey};

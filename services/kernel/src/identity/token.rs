@@ -130,7 +130,7 @@ mod tests {
     impl Tokens for Counting {
         fn find<'a>(&'a self, hash: &'a str) -> BoxFuture<'a, Result<Option<Caller>>> {
             self.0.fetch_add(1, Ordering::SeqCst);
-            let caller = Caller { actor: hash.into(), role: Role::Reader, area: "64".into(), peer: None };
+            let caller = Caller::new(hash, Role::Reader, "64");
             Box::pin(async move { Ok((hash != "unknown").then_some(caller)) })
         }
     }

@@ -1,15 +1,23 @@
 //! What every call passes before it reaches a house: the question who calls.
 
+use std::{sync::Arc, time::Duration};
+
 use axum::{
     extract::{Request, State},
     middleware::Next,
     response::Response,
 };
 use http::{HeaderMap, header::AUTHORIZATION};
+use tokio::time::{Instant, sleep};
 use tonic::Status;
 
-use super::{Guard, Remote};
+use super::{
+    Guard, Remote,
+    guesses::Guesses,
+    watch::{self, Watch, Watched, Way},
+};
 use crate::{
+    config::Limits,
     error::{Error, Reason, Refusal, Result},
     identity::{Caller, hash_token},
 };
@@ -25,28 +33,58 @@ pub fn caller<T>(request: &tonic::Request<T>) -> Result<Caller, Status> {
     request.extensions().get::<Caller>().cloned().ok_or_else(|| unauthenticated().into())
 }
 
-/// Puts the [`Caller`] into the request's extensions, or answers for the house.
-pub(super) async fn admit(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+/// Who stands at a door, and how those are met whose token is wrong.
+#[derive(Clone)]
+pub(super) struct Admission {
+    guard: Guard,
+    guesses: Arc<Guesses>,
+    every: Duration,
+}
+
+impl Admission {
+    pub(super) fn new(guard: Guard, limits: &Limits) -> Self {
+        Self { guard, guesses: Arc::new(Guesses::new(limits)), every: watch::every(limits.token_cache_ms) }
+    }
+
+    /// The answer to a token that is none any more or never was one: always the same, and the later the more of them come from there.
+    async fn turn_away(&self, remote: Option<Remote>) -> Error {
+        let Some(Remote { address, .. }) = remote else { return unauthenticated() };
+        let wait = self.guesses.wrong(address.ip(), Instant::now());
+        if !wait.is_zero() {
+            let Some(_place) = self.guesses.place() else { return Refusal::one("", Reason::Busy, "").into() };
+            sleep(wait).await;
+        }
+        unauthenticated()
+    }
+}
+
+/// Puts the [`Caller`] into the request's extensions, or answers for the house. What is sent and answered ends when the caller's
+/// token does.
+pub(super) async fn admit(State(admission): State<Admission>, mut request: Request, next: Next) -> Response {
     let remote = request.extensions().get::<Remote>().cloned();
-    let caller = match guard {
+    let (caller, watch) = match &admission.guard {
         Guard::Peers(_) => {
-            remote.and_then(|remote| remote.peer).map(|node| Caller::of_peer(&node)).ok_or_else(unauthenticated)
+            let peer = remote.and_then(|remote| remote.peer).map(|node| Caller::of_peer(&node));
+            (peer.ok_or_else(unauthenticated), None)
         }
         Guard::People(_) if request.uri().path().starts_with(HEALTH) => return next.run(request).await,
         Guard::People(tokens) => match bearer(request.headers()).map(hash_token) {
             Some(hash) => match tokens.find(&hash).await {
-                Ok(caller) => caller.ok_or_else(unauthenticated),
-                Err(error) => Err(error),
+                Ok(Some(caller)) => (Ok(caller), Some(Watch { tokens: tokens.clone(), hash, every: admission.every })),
+                Ok(None) => (Err(admission.turn_away(remote).await), None),
+                Err(error) => (Err(error), None),
             },
-            None => Err(unauthenticated()),
+            None => (Err(unauthenticated()), None),
         },
     };
-    match caller {
-        Ok(caller) => {
+    match (caller, watch) {
+        (Ok(caller), watch) => {
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            let Some(watch) = watch else { return next.run(request).await };
+            let request = request.map(|body| Watched::body(body, Way::In, watch.clone()));
+            next.run(request).await.map(|body| Watched::body(body, Way::Out, watch))
         }
-        Err(error) => Status::from(error).into_http(),
+        (Err(error), _) => Status::from(error).into_http(),
     }
 }
 
@@ -55,6 +93,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
 }
 
-fn unauthenticated() -> Error {
+pub(super) fn unauthenticated() -> Error {
     Refusal::one("", Reason::Unauthenticated, "").into()
 }

@@ -1,7 +1,7 @@
 //! Two doors to a node: one for people, who bring a token, and one for peers, who bring the certificate that was pinned.
 //!
 //! ```text
-//! accept → handshake (side by side, each with a timeout) → connection → span → deadline → who calls → the house
+//! accept → handshake (side by side, each with a timeout) → connection → span → who calls → deadline → the house
 //! ```
 //!
 //! Never trusts a certificate for what it says, only for being the pinned one, byte for byte; never lets a call through
@@ -11,9 +11,11 @@
 mod admit;
 mod connection;
 mod gateway;
+mod guesses;
 mod limits;
 mod peers;
 mod tls;
+mod watch;
 mod web;
 
 pub use admit::caller;
@@ -128,8 +130,9 @@ pub async fn serve(listener: Listener, routes: Routes, limits: &Limits, shutdown
     let people = matches!(listener.guard, Guard::People(_));
     let router = routes
         .into_axum_router()
-        .layer(from_fn_with_state(listener.guard.clone(), admit::admit))
         .layer(from_fn_with_state(limits::Methods::new(limits), limits::bound))
+        // Before a place is taken: whoever brings no token, or waits for the answer to a wrong one, holds none.
+        .layer(from_fn_with_state(admit::Admission::new(listener.guard.clone(), limits), admit::admit))
         .layer(from_fn(telemetry::trace));
     // Outermost, so that everything behind it sees gRPC; peers do not speak it.
     let router = if people { web::speak(router, listener.origins.clone()) } else { router };

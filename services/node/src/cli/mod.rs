@@ -9,6 +9,7 @@ mod import;
 mod keep;
 mod local;
 mod remote;
+mod secret;
 pub(crate) mod show;
 mod terms;
 
@@ -105,9 +106,12 @@ pub(crate) struct Connection {
     /// The node's address, as `serve` printed it.
     #[arg(long, env = "QIANSHOU_NODE", global = true)]
     node: Option<String>,
-    /// A token of that node.
-    #[arg(long, env = "QIANSHOU_TOKEN", hide_env_values = true, global = true)]
+    /// A token of that node: itself, `@FILE` that holds it, or `-` to read it from standard input.
+    #[arg(long, env = secret::TOKEN, hide_env_values = true, global = true)]
     token: Option<String>,
+    /// A file that holds a token of that node, as `--token @FILE`.
+    #[arg(long, env = "QIANSHOU_TOKEN_FILE", global = true)]
+    token_file: Option<PathBuf>,
     /// The node's certificate authority file; `init` prints its path.
     #[arg(long, env = "QIANSHOU_CA", global = true)]
     ca: Option<PathBuf>,
@@ -125,7 +129,8 @@ impl Connection {
     fn line(&self) -> Result<Line> {
         let missing = |flag: &str, variable: &str| Error::refused(flag, Reason::Required, variable);
         let node = self.node.as_deref().ok_or_else(|| missing("--node (QIANSHOU_NODE)", ""))?;
-        let token = self.token.clone().ok_or_else(|| missing("--token (QIANSHOU_TOKEN)", ""))?;
+        let token = secret::read(self.token.as_deref(), self.token_file.as_deref())?;
+        let token = token.ok_or_else(|| missing("--token (QIANSHOU_TOKEN, QIANSHOU_TOKEN_FILE)", ""))?;
         let ca = self.ca.as_deref().ok_or_else(|| missing("--ca (QIANSHOU_CA)", ""))?;
         let pem = std::fs::read(ca)
             .map_err(|cause| Error::refused("--ca", Reason::NotFound, format!("{}: {cause}", ca.display())))?;
@@ -135,6 +140,7 @@ impl Connection {
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
+    secret::hide();
     let cli = Cli::parse();
     // Fails only where a provider stands already.
     drop(rustls::crypto::ring::default_provider().install_default());

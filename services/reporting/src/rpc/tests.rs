@@ -21,7 +21,7 @@ use crate::{
 };
 
 fn caller(area: &str) -> Caller {
-    Caller { actor: "persons/1".into(), role: Role::Reader, area: area.into(), peer: None }
+    Caller::new("persons/1", Role::Reader, area)
 }
 
 fn asked(indicator: &str, area: &str) -> ReadTableRequest {
