@@ -1,4 +1,5 @@
-//! Closed doors: what was tried against running nodes, and does not work.
+//! Closed doors: what strangers, mistakes and broken machines do not bring about.
 
+mod disk;
 mod tokens;
 mod walk;

@@ -12,6 +12,7 @@ mod admit;
 mod connection;
 mod gateway;
 mod guesses;
+mod health;
 mod limits;
 mod peers;
 mod tls;
@@ -21,6 +22,7 @@ mod web;
 pub use admit::caller;
 pub use connection::Remote;
 pub use gateway::Away;
+pub use health::Troubles;
 pub use peers::PeerSet;
 pub(crate) use tls::{pinning, trusting};
 
