@@ -62,9 +62,10 @@ impl Admission {
 /// token does.
 pub(super) async fn admit(State(admission): State<Admission>, mut request: Request, next: Next) -> Response {
     let remote = request.extensions().get::<Remote>().cloned();
+    let proven = remote.clone();
     let (caller, watch) = match &admission.guard {
         Guard::Peers(_) => {
-            let peer = remote.and_then(|remote| remote.peer).map(|node| Caller::of_peer(&node));
+            let peer = remote.as_ref().and_then(|remote| remote.peer.as_ref()).map(|node| Caller::of_peer(node));
             (peer.ok_or_else(unauthenticated), None)
         }
         Guard::People(_) if request.uri().path().starts_with(HEALTH) => return next.run(request).await,
@@ -79,6 +80,9 @@ pub(super) async fn admit(State(admission): State<Admission>, mut request: Reque
     };
     match (caller, watch) {
         (Ok(caller), watch) => {
+            if let Some(remote) = proven {
+                remote.proof.give();
+            }
             request.extensions_mut().insert(caller);
             let Some(watch) = watch else { return next.run(request).await };
             let request = request.map(|body| Watched::body(body, Way::In, watch.clone()));
