@@ -192,7 +192,9 @@ async fn tables_are_brought_to_a_level(world: World) {
     for _ in 0..2 {
         let told = migrate(&["--check", "--json"]).await.json();
         let kernel = steps(&told).into_iter().find(|step| step["house"] == "kernel").unwrap();
-        assert_eq!((kernel["from"].as_u64(), kernel["to"].as_u64()), (Some(1), Some(ledger::MIGRATIONS.len() as u64)));
+        let newest =
+            ledger::MIGRATIONS.iter().map(|step| step.version).max().and_then(|version| version.try_into().ok());
+        assert_eq!((kernel["from"].as_u64(), kernel["to"].as_u64()), (Some(1), newest));
         assert_eq!(told["done"], false, "told twice, for nothing was done");
     }
     let early = qianshou(&["backup", &text(&world.folder("b")), "--config", &config], &[]).await;
@@ -256,9 +258,9 @@ async fn a_doctor_says_what_is_wrong_and_what_mends_it(world: World) {
 
     let well = examined(&online, Some(0)).await;
     let numbers: Vec<u64> = well.iter().map(|check| check["number"].as_u64().unwrap()).collect();
-    assert_eq!(numbers, (1..=15).collect::<Vec<_>>());
+    assert_eq!(numbers, (1..=16).collect::<Vec<_>>());
     assert!(well.iter().all(|check| check["grade"] != "fail"), "{well:?}");
-    for number in [1, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15] {
+    for number in [1, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16] {
         assert_eq!(found(&well, number), ("ok".to_owned(), String::new()), "{:?}", well[number as usize - 1]);
     }
 

@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Reason, Result},
     id::Area,
     identity::Role,
-    ledger::{Content, Ledger, Stored},
+    ledger::{self, Content, Ledger, Stored},
     server::caller,
 };
 
@@ -132,6 +132,7 @@ impl LedgerService for Feed {
             epoch: Some(head.epoch),
             position: Some(head.position),
             digest: Some(head.digest.into()),
+            signed: ledger::heads::newest(self.ledger.db()).await?,
         }))
     }
 }

@@ -8,3 +8,4 @@ pub mod doctor;
 pub mod node;
 mod roles;
 mod sheet;
+mod verify;

@@ -1,0 +1,3 @@
+//! Closed doors: what strangers, mistakes and broken machines do not bring about.
+
+mod chain;
