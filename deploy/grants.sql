@@ -18,7 +18,7 @@ CREATE ROLE qianshou_exchange LOGIN;
 CREATE ROLE qianshou_reporting LOGIN;
 
 -- Everybody: where the ledger stands, what is in it, who calls.
-GRANT SELECT ON head, entries, records, cursors, migrations TO qianshou_registry, qianshou_pairing, qianshou_exchange, qianshou_reporting;
+GRANT SELECT ON head, entries, records, cursors, migrations, heads, verified TO qianshou_registry, qianshou_pairing, qianshou_exchange, qianshou_reporting;
 GRANT SELECT, INSERT, UPDATE ON tokens, probes TO qianshou_registry, qianshou_pairing, qianshou_exchange, qianshou_reporting;
 
 -- Who saves records: the head row is the lock, entries are only added.
@@ -40,6 +40,13 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
 
 -- The registry and pairing: first answers to request ids, forgotten after [ledger] request_keep_days.
 GRANT SELECT, INSERT, DELETE ON requests TO qianshou_registry, qianshou_pairing;
+
+-- salting and erasures are the owner's alone: a chain is salted at an upgrade, and an operator erases.
+
+-- The exchange also verifies what is stored, for the whole node, and signs the ledger's head.
+GRANT INSERT, UPDATE ON verified TO qianshou_exchange;
+GRANT INSERT, DELETE ON heads TO qianshou_exchange;
+GRANT SELECT, INSERT, UPDATE ON exchange_heads TO qianshou_exchange;
 
 -- The exchange: pages and receipts are only added, a page's receipt comes later.
 GRANT SELECT, INSERT, UPDATE, DELETE ON exchange_peers, exchange_held TO qianshou_exchange;

@@ -15,8 +15,8 @@ use qianshou_proto::{
     common::v1::Version,
     exchange::v1::{
         Card, Control, Hello, IntroduceRequest, IntroduceResponse, OfferStatementRequest, OfferStatementResponse,
-        Opened, Page, PageEntry, PageHeader, PullRequest, PullResponse, ReceiptBody, Statement, StatementBody, Terms,
-        Verdict, Welcome, control,
+        Opened, Page, PageEntry, PageHeader, PullRequest, PullResponse, ReceiptBody, ShowHeadRequest, ShowHeadResponse,
+        Statement, StatementBody, Terms, Verdict, Welcome, control,
         exchange_service_server::{ExchangeService, ExchangeServiceServer},
         page_entry::Content,
         pull_request, pull_response,
@@ -235,6 +235,10 @@ impl ExchangeService for House {
 
     async fn introduce(&self, _: Request<IntroduceRequest>) -> Result<Response<IntroduceResponse>, Status> {
         Ok(Response::new(IntroduceResponse { card: Some(self.card.clone()), contract: None }))
+    }
+
+    async fn show_head(&self, _: Request<ShowHeadRequest>) -> Result<Response<ShowHeadResponse>, Status> {
+        Ok(Response::new(ShowHeadResponse::default()))
     }
 
     async fn offer_statement(

@@ -165,6 +165,7 @@ postgres_connections = 8
 [ledger]
 poll_ms = 50
 wait_max_ms = 1000
+verify_every_ms = 1000
 [limits]
 drain_timeout_ms = 500
 token_cache_ms = 1

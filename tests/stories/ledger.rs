@@ -1,6 +1,9 @@
 //! The ledger: one writer, no gaps, saving is publishing. Told on the ledger itself, without a node around it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use prost::Message as _;
 use qianshou_kernel::{
@@ -113,7 +116,7 @@ async fn the_newest_versions_reach_a_follower(world: World) {
             }
         }
     });
-    let (mut position, mut held) = (0, std::collections::BTreeMap::new());
+    let (mut position, mut held) = (0, BTreeMap::new());
     let mut over = false;
     loop {
         let entries = ledger.after(position, &["agencies"], 7).await.unwrap();
@@ -141,32 +144,47 @@ async fn positions_are_dense_and_the_chain_can_be_recomputed(world: World) {
     ledger.submit(command(vec![end(&first)])).await.unwrap();
 
     let history = ledger.history(0, 10_000).await.unwrap();
+    let salts = ledger.db().fetch("SELECT position, salt FROM entries", vec![]).await.unwrap();
+    let salts: BTreeMap<u64, Vec<u8>> =
+        salts.iter().map(|row| (row.count(0).unwrap(), row.bytes(1).unwrap())).collect();
+    assert_eq!(salts.values().collect::<BTreeSet<_>>().len(), history.len(), "no salt twice");
     let mut digest = [0_u8; 32];
-    let mut newest = std::collections::BTreeMap::new();
+    let mut newest = BTreeMap::new();
     for (entry, position) in history.iter().zip(1..) {
         assert_eq!(entry.position, position);
         assert_eq!(entry.previous, newest.insert(entry.name.clone(), position), "an entry names the one it follows");
-        digest = recomputed(digest, entry);
+        digest = recomputed(digest, entry, &salts[&position]);
         assert_eq!(entry.digest, digest, "at {position}");
     }
     let head = ledger.head().await.unwrap();
     assert_eq!((head.position, head.digest), (history.len() as u64, digest.to_vec()));
 }
 
-/// The chain as it is written down: every part framed by its length in eight bytes, big-endian.
-fn recomputed(before: [u8; 32], entry: &Stored) -> [u8; 32] {
+/// The chain as it is written down: every part framed by its length in eight bytes, big-endian; the content by a salted digest.
+fn recomputed(before: [u8; 32], entry: &Stored, salt: &[u8]) -> [u8; 32] {
     let Version { epoch, revision } = entry.version;
-    let content: Vec<Vec<u8>> = match &entry.content {
+    let mut content: Vec<Vec<u8>> = match &entry.content {
         Content::Put { payload, sealed } => {
             vec![b"put".to_vec(), payload.to_vec(), sealed.clone().unwrap_or_default().to_vec()]
         }
         Content::End(end) => vec![b"end".to_vec(), end.reason.to_be_bytes().to_vec(), end.on.clone().into_bytes()],
     };
-    let mut parts =
-        vec![entry.name.to_string().into_bytes(), epoch.to_be_bytes().to_vec(), revision.to_be_bytes().to_vec()];
-    parts.extend(content);
-    let framed = parts.iter().flat_map(|part| [&(part.len() as u64).to_be_bytes()[..], part].concat());
-    Sha256::digest(before.into_iter().chain(framed).collect::<Vec<u8>>()).into()
+    content.insert(0, salt.to_vec());
+    let framed = |parts: &[Vec<u8>]| -> Vec<u8> {
+        parts.iter().flat_map(|part| [&(part.len() as u64).to_be_bytes()[..], part].concat()).collect()
+    };
+    let number = |number: u64| number.to_be_bytes().to_vec();
+    let link = framed(&[
+        number(entry.position),
+        entry.name.to_string().into_bytes(),
+        number(epoch),
+        number(revision),
+        number(entry.previous.unwrap_or(0)),
+        entry.actor.clone().into_bytes(),
+        entry.written_at_ms.to_be_bytes().to_vec(),
+        Sha256::digest(framed(&content)).to_vec(),
+    ]);
+    Sha256::digest([&before[..], &link].concat()).into()
 }
 
 /// One command's refusal never fails its neighbour in the group.

@@ -120,6 +120,8 @@ pub struct Ledger {
     pub poll_ms: u64,
     pub wait_max_ms: u64,
     pub request_keep_days: u32,
+    pub verify_every_ms: u64,
+    pub verify_entries: u32,
 }
 
 /// What one caller may ask for.

@@ -19,7 +19,7 @@ use crate::{
     id::Area,
     identity::Role,
     kind::{ANSWER_MAX_BYTES, READ_AHEAD},
-    ledger::{Content, Ledger, Stored},
+    ledger::{self, Content, Ledger, Stored},
     server::caller,
 };
 
@@ -134,6 +134,7 @@ impl LedgerService for Feed {
             epoch: Some(head.epoch),
             position: Some(head.position),
             digest: Some(head.digest.into()),
+            signed: ledger::heads::newest(self.ledger.db()).await?,
         }))
     }
 }

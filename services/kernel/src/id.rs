@@ -10,7 +10,36 @@ use std::{
 
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    error::{Error, Result as Outcome},
+};
+
+/// Makes the salts of entries, and chooses what is looked at, from the operating system's randomness whatever makes the ids: a salt that repeats with a seed hides
+/// nothing.
+pub struct Salts(StdRng);
+
+impl Salts {
+    /// A generator of its own.
+    ///
+    /// # Errors
+    /// The system has no randomness to give.
+    pub fn new() -> Outcome<Self> {
+        StdRng::try_from_os_rng().map(Self).map_err(|cause| Error::broken(format!("no randomness: {cause}")))
+    }
+
+    /// 128 bits that nobody can guess.
+    pub fn fresh(&mut self) -> [u8; 16] {
+        let mut salt = [0; 16];
+        self.0.fill_bytes(&mut salt);
+        salt
+    }
+
+    /// A number below a bound that is not 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0.next_u64() % bound.max(1)
+    }
+}
 
 /// Makes ids that sort by time.
 #[derive(Clone)]

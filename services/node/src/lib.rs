@@ -9,3 +9,4 @@ pub mod doctor;
 pub mod node;
 mod roles;
 mod sheet;
+mod verify;

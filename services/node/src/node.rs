@@ -37,7 +37,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::{codec::CompressionEncoding, service::Routes};
 
-use crate::roles::{House, Roles};
+use crate::{
+    roles::{House, Roles},
+    verify,
+};
 
 /// An open node: its database stands at this binary's level, its doors are still shut.
 pub struct Node {
@@ -126,8 +129,9 @@ pub fn migrations() -> Vec<Migration> {
     houses.concat()
 }
 
-/// Brings the index of every kind to this binary's level, in a database that holds a ledger.
+/// Brings the chain and the index of every kind to this binary's level, in a database that holds a ledger.
 pub async fn reindex(db: &Db) -> Result<()> {
+    ledger::salt(db, |position| tracing::info!(position, "the chain is salted up to here")).await?;
     let count =
         ledger::reindex(db, &Kinds::new(kinds()), |count| tracing::info!(count, "records are indexed again")).await?;
     if count > 0 {
@@ -341,6 +345,14 @@ impl Node {
         watch_over(&self.ledger, config.database.probe_ms, &troubles, &cancel);
         let routes = roles.gateway(routes, &config.neighbours, &std::fs::read(&self.keys.ca_path)?)?;
         let (routes, health) = server::with_health(server::with_reflection(routes)?);
+        // Where houses have processes of their own, the exchange's goes round for all, and they hear what it found.
+        let first = roles.has(House::Exchange);
+        let parts = if first { verify::parts(self.ledger.db(), &self.keys) } else { vec![] };
+        let found = verify::go_round(self.ledger.clone(), parts, &config.ledger, cancel.clone());
+        if first {
+            tokio::spawn(verify::sign_heads(self.ledger.clone(), self.keys.clone(), cancel.clone()));
+        }
+        tokio::spawn(verify::tell(found, troubles.clone(), cancel.clone()));
         let services = roles.here().map(House::service).chain([LEDGER, IDENTITY]).collect();
         troubles.tell(health, services, cancel.clone()).await;
         let limits = config.limits.clone();

@@ -6,3 +6,4 @@ mod walk;
 //! Doors that stay closed: what was tried on running nodes as an attacker would, and no longer works.
 
 mod bounds;
+mod chain;

@@ -11,7 +11,8 @@ use qianshou_kernel::{
 };
 use qianshou_proto::exchange::v1::{
     AgreementState, Card, Hello, IntroduceRequest, IntroduceResponse, OfferStatementRequest, OfferStatementResponse,
-    PullRequest, PullResponse, Statement, exchange_service_server::ExchangeService, pull_request::Message,
+    PullRequest, PullResponse, ShowHeadRequest, ShowHeadResponse, Statement, exchange_service_server::ExchangeService,
+    pull_request::Message,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -26,6 +27,7 @@ use crate::{
         page,
     },
     tasks::{
+        heads,
         hub::{Call, Caller},
         outbound_answers, take_theirs,
     },
@@ -44,6 +46,17 @@ impl ExchangeService for Peers {
         caller(&request)?;
         let contract = hex::encode(page::digest(qianshou_proto::DESCRIPTOR_SET));
         Ok(Response::new(IntroduceResponse { card: Some(self.0.ground.card.clone()), contract: Some(contract) }))
+    }
+
+    async fn show_head(&self, request: Request<ShowHeadRequest>) -> Result<Response<ShowHeadResponse>, Status> {
+        let node = peer(&request)?;
+        if let (Some(head), Some(known)) = (&request.get_ref().head, self.0.store.peer_find(&node).await?)
+            && !heads::keep(&self.0, &known.card, head).await?
+        {
+            return Err(Error::refused("head", Reason::Malformed, node).into());
+        }
+        let head = qianshou_kernel::ledger::heads::newest(self.0.ground.ledger.db()).await?;
+        Ok(Response::new(ShowHeadResponse { head, kept: self.0.store.heads_kept(&node).await? }))
     }
 
     async fn offer_statement(

@@ -4,9 +4,11 @@
 //! Never writes a record by itself, and names no table of another house.
 
 mod agreement;
+mod heads;
 mod inbound;
 mod outbound;
 mod peer;
+mod verify;
 
 pub use inbound::consumer_command;
 pub use outbound::provider_command;
@@ -17,11 +19,18 @@ use qianshou_kernel::{
 };
 use qianshou_proto::exchange::v1::{RefusalReason, StreamState};
 
-pub use self::{agreement::Half, inbound::QuarantineKey, peer::PeerRow};
+pub use self::{
+    agreement::Half,
+    inbound::QuarantineKey,
+    peer::PeerRow,
+    verify::{Pages, Way},
+};
 
 /// The exchange's tables.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { house: "exchange", version: 1, sql: include_str!("../migrations/1_exchange.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { house: "exchange", version: 1, sql: include_str!("../migrations/1_exchange.sql") },
+    Migration { house: "exchange", version: 2, sql: include_str!("../migrations/2_heads.sql") },
+];
 
 /// This house's tables, beside the ledger.
 #[derive(Clone)]

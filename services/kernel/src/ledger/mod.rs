@@ -5,11 +5,15 @@
 //! with its neighbours, and answers it by itself. Never merges two versions, never lets order depend on a clock.
 
 mod bell;
+pub mod chain;
 mod epoch;
+pub mod heads;
 mod overlay;
 mod read;
 mod reindex;
+mod salting;
 mod shared;
+pub mod verify;
 mod writer;
 
 use std::{sync::Arc, time::Duration};
@@ -18,6 +22,7 @@ pub use bell::MISSED;
 pub use epoch::{declare_epoch, open_epoch};
 pub use read::{Head, Stored, head, last_written_ms, snapshot};
 pub use reindex::reindex;
+pub use salting::salt;
 use sha2::{Digest, Sha256};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -25,6 +30,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::bell::Bell;
 
 use crate::{
+    binds,
     clock::Clock,
     db::{Away, Db, Migration, Statement, Tx},
     error::{Error, Reason, Result},
@@ -36,7 +42,7 @@ use crate::{
 /// The level of the tables this binary writes; a database at another level is read, not written. A migration that makes an
 /// older program's writes wrong begins by raising it (`UPDATE head SET contract = …`): that takes the head row, so no writer is
 /// between its check and its commit.
-pub const CONTRACT_LEVEL: i64 = 3;
+pub const CONTRACT_LEVEL: i64 = 4;
 
 /// The kernel's own tables.
 pub const MIGRATIONS: &[Migration] = &[
@@ -46,6 +52,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "kernel", version: 4, sql: include_str!("../migrations/4_words.sql") },
     Migration { house: "kernel", version: 5, sql: include_str!("../migrations/5_shared.sql") },
     Migration { house: "kernel", version: 6, sql: include_str!("../migrations/6_tokens.sql") },
+    Migration { house: "kernel", version: 8, sql: include_str!("../migrations/8_chain.sql") },
     Migration { house: "kernel", version: 9, sql: include_str!("../migrations/9_probes.sql") },
 ];
 
@@ -251,6 +258,7 @@ pub struct Ledger {
     clock: Clock,
     queue: mpsc::Sender<Submission>,
     bell: Bell,
+    groups: watch::Receiver<u64>,
     /// Ends the tasks that hear and tell other processes.
     _open: Arc<DropGuard>,
 }
@@ -266,15 +274,21 @@ impl Ledger {
         if db.fetch_one("SELECT id FROM head", vec![]).await?.is_none() {
             let first = "INSERT INTO head (id, node, epoch, position, digest, contract) VALUES (1, $1, 1, 0, $2, $3) \
                          ON CONFLICT (id) DO NOTHING";
-            db.run(&[Statement::new(first, crate::binds![node, vec![0_u8; 32], CONTRACT_LEVEL])]).await?;
+            db.run(&[Statement::new(first, binds![node, vec![0_u8; 32], CONTRACT_LEVEL])]).await?;
         }
         let (queue, submissions) = mpsc::channel(limits.queue_max);
         let (bell, open) = (Bell::new(db.clone()), CancellationToken::new());
         let _open = Arc::new(open.clone().drop_guard());
-        let ledger = Self { db, node: node.into(), kinds, clock, queue, bell, _open };
+        let (counted, groups) = watch::channel(0);
+        let ledger = Self { db, node: node.into(), kinds, clock, queue, bell, groups, _open };
         let head = ledger.head().await?;
         if head.node != node {
             return Err(Error::broken(format!("this database belongs to node {}, not to {node}", head.node)));
+        }
+        if ledger.db.fetch_one("SELECT contract FROM head WHERE contract = $1", binds![CONTRACT_LEVEL]).await?.is_some()
+        {
+            let told = |position: u64| tracing::info!(position, "the chain is salted up to here");
+            salt(&ledger.db, told).await?;
         }
         ledger.bell.ring(head.position);
         ledger.bell.start(Duration::from_millis(limits.poll_ms), &open);
@@ -284,7 +298,7 @@ impl Ledger {
             ledger.node.clone(),
             ledger.clock.clone(),
             ledger.bell.clone(),
-            limits,
+            (limits, counted),
             submissions,
         ));
         Ok(ledger)
@@ -354,6 +368,12 @@ impl Ledger {
         self.bell.subscribe()
     }
 
+    /// How many groups this process has written.
+    #[must_use]
+    pub fn groups(&self) -> watch::Receiver<u64> {
+        self.groups.clone()
+    }
+
     /// Says a word to the node's processes, this one too; on SQLite to nobody. A hint that may be lost.
     pub async fn tell(&self, word: &str) {
         if let Err(error) = self.bell.tell(word).await {
@@ -385,7 +405,7 @@ impl Ledger {
     /// Forgets first answers older than this; a repeat after that is a new request.
     pub async fn forget_requests(&self, before_ms: i64) -> Result<()> {
         let old = "DELETE FROM requests WHERE answered_at < $1";
-        run(&self.db, &[Statement::new(old, crate::binds![before_ms])]).await.map(drop)
+        run(&self.db, &[Statement::new(old, binds![before_ms])]).await.map(drop)
     }
 }
 

@@ -4,16 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use qianshou_proto::common::v1::EndReason;
-use sha2::{Digest, Sha256};
 
 use super::{
-    Answer, Command, Committed, Content, Read, Rejection, Request, Version, Write, claim_key, writer::Prepared,
+    Answer, Command, Committed, Content, Read, Rejection, Request, Version, Write, chain, claim_key, writer::Prepared,
 };
 use crate::{
     binds,
     db::{Statement, Tx, Value, as_i64},
     error::{Error, Result},
-    id::Name,
+    id::{Name, Salts},
     kind::{Index, Kind, shared_text},
     telemetry::Trace,
 };
@@ -31,7 +30,8 @@ pub(super) struct Overlay<'a> {
     pub(super) contract: i64,
     epoch: u64,
     pub(super) position: u64,
-    digest: [u8; 32],
+    digest: chain::Hash,
+    salts: Salts,
     records: HashMap<String, Record>,
     claims: HashMap<String, String>,
     held: HashMap<String, BTreeSet<String>>,
@@ -66,6 +66,7 @@ impl<'a> Overlay<'a> {
             epoch: head.count(0)?,
             position: head.count(1)?,
             digest,
+            salts: Salts::new()?,
             records: HashMap::new(),
             claims: HashMap::new(),
             held: HashMap::new(),
@@ -250,7 +251,16 @@ impl<'a> Overlay<'a> {
             }
             Content::End(end) => (Some(i64::from(end.reason)), Some(end.on.clone()), None, None),
         };
-        self.digest = chain(&self.digest, name, version, write.content());
+        let place = chain::Place {
+            position: self.position,
+            name: name.as_str(),
+            version,
+            previous: previous.and_then(|position| u64::try_from(position).ok()).unwrap_or(0),
+            actor,
+            written_at_ms: self.now_ms,
+        };
+        let salt = self.salts.fresh();
+        self.digest = chain::link(&self.digest, &place, &chain::content_digest(&salt, write.content()));
         self.entries.push(binds![
             self.position,
             name.as_str(),
@@ -267,6 +277,7 @@ impl<'a> Overlay<'a> {
             actor,
             self.now_ms,
             trace.map(|trace| trace.to_string()),
+            &salt[..],
         ]);
         self.records.insert(key.clone(), Record { position: self.position, version, ended: ended.is_some() });
 
@@ -301,7 +312,7 @@ impl<'a> Overlay<'a> {
     /// Writes what the group changed, in blocks.
     pub(super) async fn save(self, tx: &mut Tx) -> Result<()> {
         const ENTRIES: &str = "entries (position, name, kind, home, epoch, revision, ended, ended_on, previous, payload, \
-                               sealed, digest, actor, written_at, trace)";
+                               sealed, digest, actor, written_at, trace, salt)";
         if self.entries.is_empty() && self.answered.is_empty() {
             return Ok(());
         }
@@ -418,30 +429,4 @@ fn kind_of(name: &str) -> &str {
 
 fn name_of(text: &str) -> Result<Name> {
     text.parse().map_err(|_| Error::broken("the ledger holds a name that is none"))
-}
-
-/// The digest after one more entry.
-fn chain(before: &[u8; 32], name: &Name, version: Version, content: &Content) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(before);
-    let mut part = |bytes: &[u8]| {
-        hash.update((bytes.len() as u64).to_be_bytes());
-        hash.update(bytes);
-    };
-    part(name.as_str().as_bytes());
-    part(&version.epoch.to_be_bytes());
-    part(&version.revision.to_be_bytes());
-    match content {
-        Content::Put { payload, sealed } => {
-            part(b"put");
-            part(payload);
-            part(sealed.as_deref().unwrap_or_default());
-        }
-        Content::End(end) => {
-            part(b"end");
-            part(&end.reason.to_be_bytes());
-            part(end.on.as_bytes());
-        }
-    }
-    hash.finalize().into()
 }

@@ -54,7 +54,7 @@ pub(crate) async fn run(
     node: Arc<str>,
     clock: Clock,
     bell: Bell,
-    limits: Limits,
+    (limits, groups_written): (Limits, watch::Sender<u64>),
     mut submissions: mpsc::Receiver<Submission>,
 ) {
     let writer = Writer { away: db.away(), db, node, clock, bell };
@@ -69,6 +69,7 @@ pub(crate) async fn run(
         let mut ready = vec![];
         for group in groups(commands, limits) {
             ready.extend(writer.write(group).await);
+            groups_written.send_modify(|count| *count += 1);
             while owners.front().is_some_and(|(count, _)| *count <= ready.len()) {
                 if let Some((count, owner)) = owners.pop_front() {
                     let rest = ready.split_off(count);

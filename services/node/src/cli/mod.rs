@@ -12,6 +12,7 @@ mod remote;
 mod secret;
 pub(crate) mod show;
 mod terms;
+mod verify;
 
 pub(crate) use terms::clause;
 
@@ -55,6 +56,8 @@ enum Command {
     Export(export::Options),
     /// Looks at a node and says what is wrong, and the command that mends it. Exits 1 if anything fails.
     Doctor(doctor::Doctor),
+    /// Verifies that what a node holds is what was written: chain, pages, receipts. Exits 1 at the first that does not hold.
+    Verify(verify::Verify),
     /// Copies a node into a folder, while it serves: database, keys, configuration.
     Backup(keep::Backup),
     /// Makes a node from a backup, elsewhere and in a new epoch.
@@ -171,6 +174,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, String> {
         Command::Import(options) => return options.run().await,
         Command::Export(options) => return options.run().await,
         Command::Doctor(doctor) => return doctor.run().await.map_err(text),
+        Command::Verify(verify) => return verify.run().await.map_err(text),
         Command::Backup(backup) => backup.run().await.map_err(text)?,
         Command::Restore(restore) => restore.run().await.map_err(text)?,
         Command::Migrate(migrate) => migrate.run().await.map_err(text)?,

@@ -5,11 +5,15 @@ use qianshou_kernel::{
     config::Loaded,
     db::{Away, Db},
     error::{Error, Result},
-    ledger::{self, CONTRACT_LEVEL},
+    identity::NodeKeys,
+    ledger::{self, CONTRACT_LEVEL, verify},
 };
 
 use super::{Seen, fail, ok, text, warn, worst};
-use crate::node;
+use crate::{
+    node,
+    verify::{parts, sample},
+};
 
 /// How far the two clocks may be apart.
 const APART_MS: i64 = 2_000;
@@ -105,4 +109,18 @@ pub(super) async fn epoch(db: &Db, config: &str) -> Result<Seen> {
         return Ok(fail(note, format!("qianshou epoch declare --config {config}")));
     }
     Ok(ok(format!("epoch {}, position {}", head.epoch, head.position)))
+}
+
+/// The newest of what is stored and a sample of the rest is what was written, and the task that goes round found nothing else.
+pub(super) async fn integrity(db: &Db, keys: &NodeKeys, config: &str) -> Result<Seen> {
+    let mend = format!("qianshou verify --config {config} --full; then qianshou restore a backup from before");
+    let looked = sample(&parts(db, keys)).await?;
+    let mut seen: Vec<Seen> =
+        looked.iter().filter_map(|part| Some(fail(part.fault.as_ref()?.to_string(), &mend))).collect();
+    let rounds = verify::rounds(db).await?;
+    let found = rounds.iter().filter_map(|round| round.fault.as_ref());
+    seen.extend(found.map(|(zh, en)| fail(format!("{en} | {zh}"), &mend)));
+    let round = |round: &verify::Round| format!("{} {} rounds", round.part, round.rounds);
+    let all: Vec<String> = looked.iter().map(|part| format!("{} {}", part.part, part.count)).collect();
+    Ok(worst(seen, [all, rounds.iter().map(round).collect()].concat().join(", ")))
 }

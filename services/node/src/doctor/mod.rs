@@ -76,7 +76,7 @@ fn worst(seen: Vec<Seen>, well: String) -> Seen {
     Seen { grade, note, mend: Some(mends.join("; ")) }
 }
 
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "configuration 配置",
     "folder 文件夹",
     "disk 磁盘",
@@ -92,6 +92,7 @@ const NAMES: [&str; 15] = [
     "agreements 协议",
     "node 运行中的节点",
     "streams 数据流",
+    "integrity 完整性",
 ];
 
 /// Examines the node of a configuration; `line` leads to it if it runs and may be asked. What cannot be looked at because
@@ -126,12 +127,14 @@ pub async fn examine(config: &Path, line: Option<Line>, clock: &Clock) -> Vec<Ch
             report.add_result(10, database::clock(db, clock).await);
             report.add_result(11, database::epoch(db, &shown).await);
             if let Ok(keys) = &keys {
+                report.add_result(16, database::integrity(db, keys, &shown).await);
                 treaty::examine(&mut report, &loaded, db, keys, clock).await;
             }
         }
         db.close().await;
     }
     running::examine(&mut report, line, &shown).await;
+    report.0.sort_by_key(|check| check.number);
     report.0
 }
 
