@@ -1,0 +1,3 @@
+//! Closed doors: what an attacker, a curious clerk or a faulty peer tries, and what holds.
+
+mod received;
