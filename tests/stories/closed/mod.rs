@@ -1,3 +1,4 @@
-//! Closed doors: what an attacker, a curious clerk or a faulty peer tries, and what holds.
+//! Closed doors: what strangers, mistakes, faulty peers and broken machines do not bring about.
 
+mod disk;
 mod received;
