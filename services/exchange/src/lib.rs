@@ -59,6 +59,10 @@ pub struct Ground {
     pub card: Card,
     /// Limits, heartbeat and back-off.
     pub config: config::Exchange,
+    /// Characters in one text field at most, whoever writes it.
+    pub text_max_chars: usize,
+    /// Bytes of one record at most, whoever writes it.
+    pub record_max_bytes: usize,
     /// Ends every stream and task.
     pub cancel: CancellationToken,
 }
@@ -92,6 +96,8 @@ impl House {
             page_max_entries: config.page_max_entries,
             page_max_bytes: config.page_max_bytes,
             window_pages: config.window_pages,
+            text_max_chars: self.ground.text_max_chars,
+            record_max_bytes: self.ground.record_max_bytes,
         }
     }
 

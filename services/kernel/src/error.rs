@@ -10,7 +10,7 @@ pub use qianshou_proto::common::v1::ErrorReason as Reason;
 use tonic::{Code, Status};
 use tonic_types::{BadRequest, ErrorDetail, ErrorInfo, FieldViolation, LocalizedMessage, StatusExt};
 
-use crate::db::Away;
+use crate::{db::Away, identifier::veiled};
 
 /// A result whose error is a refusal or broken machinery.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -33,8 +33,9 @@ impl Violation {
     /// where the two differ; never a value that a person typed, for values may be personal.
     #[must_use]
     pub fn new(field: impl Into<String>, reason: Reason, detail: impl fmt::Display) -> Self {
-        let field = field.into();
-        let detail = detail.to_string();
+        let (field, detail) = (field.into(), detail.to_string());
+        // Also a name, a mask or a reference may be made of somebody's number.
+        let (field, detail) = (veiled(&field).into_owned(), veiled(&detail).into_owned());
         let (en, zh) = detail.split_once(" | ").unwrap_or((&detail, &detail));
         let (zh, en) = (texts(reason, &field, zh).0, texts(reason, &field, en).1);
         Self { field, reason, zh, en }
@@ -183,6 +184,28 @@ impl From<Error> for Status {
 #[must_use]
 pub fn said(status: &Status) -> String {
     if status.message().is_empty() { status.to_string() } else { status.message().to_owned() }
+}
+
+/// Whether a character is not seen but changes what is: controls and escapes, line and paragraph separators, what turns the direction of
+/// writing, annotations, tags, and the mark of what could not be decoded.
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
+        || matches!(c, '\u{fff9}'..='\u{fffd}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A text from outside (a peer's reason, a card's name, a cell), fit for a log, a terminal and an answer: without what is hidden,
+/// at most so many characters.
+#[must_use]
+pub fn shown(text: &str, max_chars: usize) -> String {
+    let mut seen = text.chars().filter(|c| !is_hidden(*c));
+    let mut shown: String = seen.by_ref().take(max_chars).collect();
+    if seen.next().is_some() {
+        shown.pop();
+        shown.push('…');
+    }
+    shown
 }
 
 /// What a refusal may weigh as a status: it travels in headers, of which clients take eight KiB.
@@ -386,6 +409,14 @@ fn texts(reason: Reason, field: &str, detail: &str) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_from_outside_is_shown_without_what_is_hidden() {
+        assert_eq!(shown("\u{1b}[31m民政厅\u{202e}\0\n\u{2066}ok\u{9b}", 80), "[31m民政厅ok");
+        assert_eq!(shown("一二三四", 4), "一二三四");
+        assert_eq!(shown("一二三四五\u{7}", 4), "一二三…");
+        assert_eq!(shown("👩‍👩‍👧", 9), "👩‍👩‍👧", "a joiner is part of what is seen");
+    }
 
     #[test]
     fn a_refusal_fits_into_headers() {

@@ -3,6 +3,7 @@
 //!
 //! Every parser takes what people type: it trims ASCII white space and raises letters.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::iter;
@@ -133,6 +134,110 @@ pub fn citizen_with_check(first17: &str) -> Option<String> {
     let digits: Option<Vec<u32>> = first17.chars().map(|digit| digit.to_digit(10)).collect();
     let check = check(&digits?, &CITIZEN_WEIGHTS, CITIZEN_CHECKS);
     Some(format!("{first17}{check}"))
+}
+
+/// The second digits of the provinces, by their first, from 1.
+const PROVINCES: [&str; 8] = ["12345", "123", "1234567", "123456", "01234", "12345", "1", "123"];
+
+/// Whether a text holds a citizen number: eighteen digits (the last may be X), as they are or full-width, also with spaces or
+/// hyphens between them and among other digits, that begin with a province (or with 9, as those of
+/// foreigners with permanent residence do), hold a date of birth before `today` and end
+/// with their check character. Source: GB 11643.
+#[must_use]
+pub fn holds_citizen_number(text: &str, today: Date) -> bool {
+    has_digits(text)
+        && runs(text).iter().any(|run| run.windows(18).any(|number| is_citizen_number(&plain(number), today)))
+}
+
+/// A text with every number that is, or is a mistyped, citizen number left out: what a refusal or a log may repeat.
+#[must_use]
+pub fn veiled(text: &str) -> Cow<'_, str> {
+    if !has_digits(text) {
+        return Cow::Borrowed(text);
+    }
+    let spans = |run: &Vec<Digit>| {
+        let found = run.windows(18).filter(|number| looks_like_one(&plain(number)));
+        found.map(|number| number[0].from..number[17].until).collect::<Vec<_>>()
+    };
+    let (mut veiled, mut at) = (String::new(), 0);
+    for span in runs(text).iter().flat_map(spans) {
+        if span.start >= at {
+            veiled.push_str(&text[at..span.start]);
+            veiled.push_str("***");
+        }
+        at = at.max(span.end);
+    }
+    if at == 0 { Cow::Borrowed(text) } else { Cow::Owned(veiled + &text[at..]) }
+}
+
+/// Nearly all texts have fewer digits than a citizen number.
+fn has_digits(text: &str) -> bool {
+    text.chars().filter(|c| c.is_ascii_digit() || ('０'..='９').contains(c)).take(17).count() == 17
+}
+
+/// A digit or X of a text, as it is meant, and where it stands there.
+#[derive(Clone, Copy)]
+struct Digit {
+    byte: u8,
+    from: usize,
+    until: usize,
+}
+
+fn plain(number: &[Digit]) -> Vec<u8> {
+    number.iter().map(|digit| digit.byte).collect()
+}
+
+/// The digits of a text that follow each other, at most spaces and hyphens between them.
+fn runs(text: &str) -> Vec<Vec<Digit>> {
+    let meant = |c: char| match c {
+        '０'..='９' => u8::try_from(c as u32 - '０' as u32).ok().map(|digit| b'0' + digit),
+        'x' | 'X' | 'ｘ' | 'Ｘ' => Some(b'X'),
+        _ => u8::try_from(c).ok().filter(u8::is_ascii_digit),
+    };
+    let between = |c: char| {
+        c.is_whitespace()
+            || matches!(c, '-' | '－' | '.' | '·' | '_' | '\u{2010}'..='\u{2015}' | '\u{200b}'..='\u{200d}' | '\u{2060}')
+    };
+    let (mut runs, mut run) = (vec![], vec![]);
+    for (from, c) in text.char_indices() {
+        match meant(c) {
+            Some(byte) => run.push(Digit { byte, from, until: from + c.len_utf8() }),
+            None if between(c) => {}
+            None => runs.push(std::mem::take(&mut run)),
+        }
+    }
+    runs.push(run);
+    runs
+}
+
+/// Seventeen digits with a date in their middle; the check character may be mistyped.
+fn looks_like_one(number: &[u8]) -> bool {
+    let two = |at: usize| (number[at] - b'0') * 10 + (number[at + 1] - b'0');
+    number[..17].iter().all(u8::is_ascii_digit)
+        && matches!(&number[6..8], b"19" | b"20")
+        && (1..=12).contains(&two(10))
+        && (1..=31).contains(&two(12))
+}
+
+fn is_province([first, second]: [u8; 2]) -> bool {
+    matches!(first, b'1'..=b'8') && PROVINCES[usize::from(first - b'1')].as_bytes().contains(&second)
+}
+
+fn is_citizen_number(number: &[u8], today: Date) -> bool {
+    let begins = number[0] == b'9' || is_province([number[0], number[1]]);
+    if !begins || !matches!(&number[6..8], b"19" | b"20") {
+        return false;
+    }
+    std::str::from_utf8(number).is_ok_and(|number| citizen_number(number, today).is_ok())
+}
+
+/// Whether a text is an organisation's code that was given in a province, or by the nation, and so no person's number.
+#[must_use]
+pub fn is_registered_uscc(text: &str) -> bool {
+    let given = |code: &Uscc| {
+        matches!(&code.0[2..4], "10") || is_province(code.0.as_bytes()[2..4].try_into().unwrap_or_default())
+    };
+    uscc(text).is_ok_and(|code| given(&code))
 }
 
 /// Reads a division code of 2, 4, 6, 9 or 12 digits, and cuts zeros that only fill it up: no division of any level
@@ -345,6 +450,46 @@ mod tests {
     use proptest::prelude::*;
 
     const USCCS: [&str; 4] = ["91350100M000100Y43", "914403001922038216", "9144030071526726XG", "91330100799655058B"];
+
+    #[test]
+    fn a_citizen_number_is_noticed_in_an_open_text() {
+        let number = citizen_with_check("64010419980808001").unwrap();
+        let wide: String =
+            number.chars().map(|c| char::from_u32(c as u32 - '0' as u32 + '０' as u32).unwrap()).collect();
+        let spaced = format!("{} {}\u{3000}{}", &number[..6], &number[6..14], &number[14..]);
+        for text in [
+            &number,
+            &format!("张三{number}"),
+            &format!("No.13900001111{number}号"),
+            &wide,
+            &spaced,
+            &format!("{number}X"),
+        ] {
+            assert!(holds_citizen_number(text, today()), "{text}");
+            let veiled = veiled(text);
+            assert!(!veiled.contains("0808") && veiled.contains("***"), "{text} {veiled}");
+        }
+        let x = (0..500)
+            .filter_map(|n| citizen_with_check(&format!("64010419980808{n:03}")))
+            .find(|n| n.ends_with('X'))
+            .unwrap();
+        assert!(holds_citizen_number(&x.to_lowercase(), today()) && holds_citizen_number(&format!("证{x}件"), today()));
+        for text in [
+            "兴庆区掌政镇社工站",
+            "2019064000001",
+            "91640100MJX0000012",
+            "64010419980808001",
+            &citizen_with_check("64010420990808001").unwrap(),
+            &citizen_with_check("64010419981308001").unwrap(),
+            &citizen_with_check("00010419980808001").unwrap(),
+            "0190a1b2-7def-7123-8123-456789abcdef",
+            "1000000000000000",
+        ] {
+            assert!(!holds_citizen_number(text, today()), "{text}");
+        }
+        assert_eq!(veiled("nodes/64/workers/640104199808080010 and more"), "nodes/64/workers/*** and more", "mistyped");
+        assert_eq!(veiled("1–1000000000000000 分"), "1–1000000000000000 分");
+    }
 
     fn today() -> Date {
         Date::from_calendar_date(2025, Month::September, 25).unwrap()

@@ -272,6 +272,8 @@ impl Node {
             peers,
             card: card(&self.keys, &config.node.name, &advertised),
             config: config.exchange.clone(),
+            text_max_chars: config.limits.text_max_chars,
+            record_max_bytes: config.limits.record_max_bytes,
             cancel,
         })
         .await

@@ -27,6 +27,8 @@ use qianshou_proto::{
 use qianshou_registry::domain::KINDS;
 use rand::{Rng as _, rngs::StdRng};
 
+use crate::sample;
+
 /// The nodes; the last writes nothing.
 pub const NODES: [&str; 3] = ["64", "35", "00"];
 /// Who sends to whom; a history has one of these.
@@ -114,7 +116,7 @@ pub fn record(rng: &mut StdRng, name: &Name) -> Bytes {
     let text = format!("{} {}", name.id(), rng.random_range(0..4));
     let mut payload = if name.kind() == "agencies" {
         // Few codes, so that one passes from agency to agency.
-        let uscc = Some(format!("code-{}", rng.random_range(0..40)));
+        let uscc = Some(sample::uscc(rng.random_range(0..40)));
         Agency { display_name: Some(text), uscc, division, founded_on: Some("2018-03-01".into()), ..Agency::default() }
             .encode_to_vec()
     } else {

@@ -141,6 +141,8 @@ impl World {
             page_max_entries: rng.random_range(1..=5),
             page_max_bytes: [800, 1_600, 1 << 20][rng.random_range(0..3)],
             window_pages: rng.random_range(1..=4),
+            text_max_chars: 4_000,
+            record_max_bytes: 1 << 19,
         };
         let play = PLAYS[rng.random_range(0..PLAYS.len())];
         let disk = |code| -> Box<dyn Disk> {

@@ -1,4 +1,4 @@
-//! Closed doors: what strangers, mistakes and broken machines do not bring about.
+//! Closed doors: what strangers, mistakes, faulty peers and broken machines do not bring about.
 
 mod disk;
 mod tokens;
@@ -7,3 +7,4 @@ mod walk;
 
 mod bounds;
 mod chain;
+mod received;

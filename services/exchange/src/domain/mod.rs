@@ -26,6 +26,10 @@ pub struct Limits {
     pub page_max_bytes: usize,
     /// Pages made and not yet acknowledged at most.
     pub window_pages: u32,
+    /// Characters in one text field of a received record at most.
+    pub text_max_chars: usize,
+    /// Bytes of one received record at most.
+    pub record_max_bytes: usize,
 }
 
 /// What a decision may know of the moment it is taken in.

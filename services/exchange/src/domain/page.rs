@@ -301,5 +301,9 @@ pub fn refusal_texts(reason: RefusalReason) -> (&'static str, &'static str) {
             "同一页号已应用过不同的内容；对方须声明新的纪元",
             "a page of this number was applied with another digest; the provider has to declare a new epoch",
         ),
+        RefusalReason::Ended => (
+            "数据流已经结束，其后不再接收；如需继续，请双方另签协议",
+            "the stream has ended and nothing follows its end; sign another agreement to go on",
+        ),
     }
 }

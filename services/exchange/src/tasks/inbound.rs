@@ -252,6 +252,11 @@ impl Pull {
             }
             None => return Ok(true),
         };
+        if let Input::Page(page) = &input {
+            let names: Vec<String> = page.entries.iter().map(|entry| entry.name().to_owned()).collect();
+            let held = self.house.ground.ledger.versions(&names).await?;
+            self.feed(Input::Held(held)).await?;
+        }
         let moves = matches!(input, Input::Page(_) | Input::Idle);
         let stops = matches!(input, Input::Stop(_));
         let open = self.feed(input).await?;

@@ -48,6 +48,8 @@ impl Served {
         (config.exchange.heartbeat_ms, config.exchange.backoff_min_ms, config.exchange.backoff_max_ms) = (50, 10, 100);
         (config.exchange.page_max_entries, config.exchange.window_pages) = (3, 2);
         let ground = Ground {
+            text_max_chars: config.limits.text_max_chars,
+            record_max_bytes: config.limits.record_max_bytes,
             ledger: node.ledger.clone(),
             ids: Ids::random(node.clock.clone()),
             keys: node.keys.clone(),

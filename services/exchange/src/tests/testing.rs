@@ -116,8 +116,14 @@ impl TestNode {
 }
 
 pub fn limits() -> Limits {
-    let config = Config::defaults().unwrap().exchange;
-    Limits { page_max_entries: 3, page_max_bytes: config.page_max_bytes, window_pages: 2 }
+    let Config { exchange, limits, .. } = Config::defaults().unwrap();
+    Limits {
+        page_max_entries: 3,
+        page_max_bytes: exchange.page_max_bytes,
+        window_pages: 2,
+        text_max_chars: limits.text_max_chars,
+        record_max_bytes: limits.record_max_bytes,
+    }
 }
 
 pub fn in_force() -> Moment {

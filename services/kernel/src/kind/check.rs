@@ -9,9 +9,10 @@ use bytes::Bytes;
 use qianshou_proto::Resource;
 use time::Date;
 
+use super::has_open_number;
 use crate::{
     clock::parse_day,
-    error::{Reason, Violation},
+    error::{Reason, Violation, is_hidden},
     id::{Area, Name},
     ledger::{Version, claim_key},
 };
@@ -41,6 +42,8 @@ pub struct Check {
     pub(super) looked: Vec<(Name, Version)>,
     /// The field that changes only while no other record refers to this one.
     pub(super) frozen: Option<&'static str>,
+    /// The record is another home's: its shape is checked, and neither what may be withheld nor what its home alone can know.
+    pub(super) received: bool,
 }
 
 /// Where a rule looks for records: a kind, a column of its index, and what stands there.
@@ -89,7 +92,13 @@ impl Check {
             unknown: BTreeSet::new(),
             looked: vec![],
             frozen: None,
+            received: false,
         }
+    }
+
+    /// The check of a record that another home has written.
+    pub(super) fn of_received(today: Date, text_max_chars: usize) -> Self {
+        Self { received: true, ..Self::new(today, "", text_max_chars) }
     }
 
     /// The same check once the references by key have been looked up.
@@ -111,18 +120,33 @@ impl Check {
 
     /// Says so unless the field is there.
     pub fn required<T>(&mut self, field: &str, value: &Option<T>) {
-        if value.is_none() {
+        if value.is_none() && !self.received {
             self.refuse(field, Reason::Required, "");
         }
     }
 
-    /// A text: trimmed; an empty one is absent.
+    /// A text that everybody may read: trimmed; an empty one is absent; nobody's citizen number stands in it.
     pub fn text(&mut self, field: &str, value: &mut Option<String>) {
+        self.bounded(field, value);
+        self.open(field, value);
+    }
+
+    /// Refuses a citizen number where it is not asked for, and does not repeat it. Whether there is none.
+    pub(super) fn open(&mut self, field: &str, value: &Option<String>) -> bool {
+        let is_open = value.as_deref().is_none_or(|text| !has_open_number(text, self.today));
+        if !is_open {
+            self.refuse(field, Reason::Malformed, "a text without a citizen number | 不含公民身份号码的文字");
+        }
+        is_open
+    }
+
+    /// A text, whatever it says.
+    fn bounded(&mut self, field: &str, value: &mut Option<String>) {
         let Some(text) = value else { return };
         if text.trim().len() != text.len() {
             *text = text.trim().to_owned();
         }
-        if text.chars().any(char::is_control) {
+        if text.chars().any(is_hidden) {
             self.refuse(field, Reason::ControlCharacter, "");
         } else if text.chars().count() > self.text_max_chars {
             let most = self.text_max_chars;
@@ -146,7 +170,9 @@ impl Check {
         let mut kept: Vec<String> = vec![];
         for text in std::mem::take(values) {
             let mut text = Some(text);
-            self.form(field, &mut text, &form);
+            if self.open(field, &text) {
+                self.form(field, &mut text, &form);
+            }
             kept.extend(text.filter(|t| !kept.contains(t)));
         }
         *values = kept;
@@ -154,7 +180,7 @@ impl Check {
 
     /// A day, ISO-8601.
     pub(super) fn day(&mut self, field: &str, value: &mut Option<String>, days: Days) {
-        self.text(field, value);
+        self.bounded(field, value);
         let Some(text) = value.as_deref() else { return };
         match parse_day(text) {
             None => self.refuse(field, Reason::Malformed, "2023-05-01"),
@@ -165,7 +191,7 @@ impl Check {
 
     /// A day that has come, in a field of any days.
     pub fn past(&mut self, field: &str, day: &Option<String>) {
-        if day.as_deref().and_then(parse_day).is_some_and(|day| day > self.today) {
+        if !self.received && day.as_deref().and_then(parse_day).is_some_and(|day| day > self.today) {
             self.refuse(field, Reason::InFuture, crate::clock::format_day(self.today));
         }
     }
@@ -202,12 +228,12 @@ impl Check {
 
     /// The name of a record of one kind, or a [`Lookup`] of one, which its name takes the place of.
     pub(super) fn reference(&mut self, field: &str, value: &mut Option<String>, kind: &str) {
-        self.text(field, value);
+        self.bounded(field, value);
         let Some(text) = value else { return };
         if Name::from_str(text).is_ok_and(|name| name.kind() == kind) {
             return;
         }
-        if Lookup::parse(text).is_none_or(|lookup| lookup.kind != kind) {
+        if self.received || Lookup::parse(text).is_none_or(|lookup| lookup.kind != kind) {
             return self.refuse(field, Reason::Malformed, format!("nodes/NODE/{kind}/ID, {kind}/KEY"));
         }
         match self.known.as_ref().map(|known| known.get(text)) {
@@ -235,7 +261,7 @@ impl Check {
 
     fn look_up(&mut self, given: &[&str], text: impl FnOnce(&[&str]) -> String) -> Option<Option<String>> {
         // Refused by its own field; no database is asked for it.
-        if given.iter().any(|part| part.chars().any(char::is_control)) {
+        if given.iter().any(|part| part.chars().any(is_hidden)) {
             return Some(None);
         }
         let text = text(given);
@@ -284,7 +310,7 @@ impl Check {
         value: &mut Option<String>,
         form: impl FnOnce(&str) -> Result<String, (Reason, String)>,
     ) {
-        self.text(field, value);
+        self.bounded(field, value);
         match value.as_deref().map(form) {
             Some(Ok(form)) => *value = Some(form),
             Some(Err((reason, detail))) => self.refuse(field, reason, detail),

@@ -234,7 +234,7 @@ impl<R> Field<R> {
     pub(super) fn check(&self, record: &mut R, check: &mut Check) {
         let field = self.column.path;
         let required = |check: &mut Check, there: bool| {
-            if self.column.required && !there {
+            if self.column.required && !there && !check.received {
                 check.refuse(field, Reason::Required, "");
             }
         };
@@ -245,7 +245,10 @@ impl<R> Field<R> {
             }
             At::Form(at, form) => {
                 let today = check.today;
-                check.form(field, at(record), |text| form(text, today));
+                // Only a secret field takes the number of a person.
+                if matches!(self.column.cell, Cell::Secret) || check.open(field, at(record)) {
+                    check.form(field, at(record), |text| form(text, today));
+                }
                 required(check, at(record).is_some());
             }
             At::Day(at, days) => {

@@ -11,6 +11,7 @@ mod list;
 mod page;
 mod put;
 mod rpc;
+mod shape;
 mod verbs;
 
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -26,6 +27,7 @@ pub use put::Outcome;
 use qianshou_proto::Resource;
 pub use rpc::Batch;
 use sha2::{Digest, Sha256};
+pub use shape::{Bounds, Misshape, has_open_number};
 pub use verbs::{Areas, Verbs, Written, request_of};
 
 use crate::{
@@ -33,6 +35,7 @@ use crate::{
     error::{Error, Reason, Result},
     id::{Area, Name},
     sheet::Sheet,
+    wire::Malformed,
 };
 
 /// Everything the kernel has to know of a noun. Pure: no clock, no database.
@@ -272,6 +275,7 @@ pub struct Kind {
     /// Which making of the index this binary has.
     pub index_level: i64,
     index: fn(&[u8], Option<&str>) -> Result<Index, prost::DecodeError>,
+    shape: fn(&[u8], &Bounds) -> Result<(), Misshape>,
 }
 
 impl Kind {
@@ -292,12 +296,31 @@ impl Kind {
             sheet: N::SHEET,
             index_level: FOUND_LEVEL * 1_000 + N::INDEX_LEVEL,
             index: index::<N>,
+            shape: shape::check::<N>,
         }
     }
 
     /// The index of a payload.
     pub fn index(&self, payload: &[u8], blind: Option<&str>) -> Result<Index, prost::DecodeError> {
         (self.index)(payload, blind)
+    }
+
+    /// Whether a payload that another home has written has the shape of its kind: lengths, characters, ranges, dates.
+    ///
+    /// # Errors
+    /// What it has not.
+    pub fn check_shape(&self, payload: &[u8], bounds: &Bounds) -> Result<(), Misshape> {
+        (self.shape)(payload, bounds)
+    }
+
+    /// A payload as it may leave: without the texts in which somebody's citizen number stands; `None`: there are none. They are
+    /// withheld whole, for what is sent of a text is that text.
+    ///
+    /// # Errors
+    /// The payload is no protobuf.
+    pub fn without_open_numbers(&self, payload: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
+        let message = descriptors().get_message_by_name(self.message);
+        message.map_or(Ok(None), |message| shape::without_open_numbers(&message, payload))
     }
 
     /// The index of a payload with what the record is found by.

@@ -234,7 +234,9 @@ impl<'a> Overlay<'a> {
     fn next_version(&self, write: &Write) -> Option<Version> {
         let held = self.records.get(write.name().as_str()).map(|r| r.version);
         match write {
-            Write::Own(..) => Some(Version { epoch: self.epoch, revision: held.map_or(1, |v| v.revision + 1) }),
+            Write::Own(..) => {
+                Some(Version { epoch: self.epoch, revision: held.map_or(0, |v| v.revision).saturating_add(1) })
+            }
             Write::Received(_, version, _) => held.is_none_or(|held| *version > held).then_some(*version),
         }
     }

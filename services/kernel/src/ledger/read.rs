@@ -148,6 +148,16 @@ impl Ledger {
         rows.iter().map(|row| stored(row).map(|s| (s.name.to_string(), s))).collect()
     }
 
+    /// The versions that are held of records by name, also of those that have ended.
+    pub async fn versions(&self, names: &[String]) -> Result<BTreeMap<String, Version>> {
+        const SQL: &str = "SELECT name, epoch, revision FROM records WHERE name IN ({1})";
+        // A text that no database keeps is nobody's name.
+        let names: Vec<String> = names.iter().filter(|name| name.parse::<Name>().is_ok()).cloned().collect();
+        let rows = self.db.fetch(SQL, binds![&names]).await?;
+        let version = |row: &Row| Ok((row.text(0)?, Version { epoch: row.count(1)?, revision: row.count(2)? }));
+        rows.iter().map(version).collect()
+    }
+
     /// The newest entry of one record.
     pub async fn find_one(&self, name: &Name) -> Result<Option<Stored>> {
         Ok(self.find(&[name.to_string()]).await?.remove(name.as_str()))

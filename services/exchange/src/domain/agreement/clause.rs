@@ -6,7 +6,7 @@ use prost_reflect::{Cardinality, FieldDescriptor, Kind as FieldKind, MessageDesc
 use qianshou_kernel::{
     error::{Reason, Violation},
     filter::{Condition, Filter, Test},
-    kind::{Kind, Kinds, descriptors},
+    kind::{Bounds, Kind, Kinds, Misshape, descriptors},
     mask::Mask,
     wire::{Malformed, Wire, fields, put_text},
 };
@@ -65,12 +65,16 @@ impl Clause {
         descriptor_digest(&self.kind).is_some_and(|digest| digest[..] == self.signed_digest[..])
     }
 
-    /// What the consumer sees of a record; `None`: it is outside the scope. Withheld is absent, never empty.
+    /// What the consumer sees of a record; `None`: it is outside the scope. Withheld is absent, never empty; a text in which a
+    /// citizen number stands is withheld whole.
     ///
     /// # Errors
     /// The payload is no protobuf.
     pub fn show(&self, payload: &[u8], pseudonym: Option<&str>) -> Result<Option<Vec<u8>>, Malformed> {
         let mut shown = self.sent.apply(payload)?;
+        if let Some(without) = self.kind.without_open_numbers(&shown)? {
+            shown = without;
+        }
         if !self.scope.matches(&shown)? {
             return Ok(None);
         }
@@ -84,7 +88,7 @@ impl Clause {
     ///
     /// # Errors
     /// Why it is not.
-    pub fn admit(&self, payload: &[u8]) -> Result<(), QuarantineReason> {
+    pub fn admit(&self, payload: &[u8], bounds: &Bounds) -> Result<(), QuarantineReason> {
         let unreadable = |_: Malformed| QuarantineReason::Unreadable;
         if !self.accepted.covers(payload).map_err(unreadable)? {
             return Err(QuarantineReason::FieldNotAllowed);
@@ -98,7 +102,11 @@ impl Clause {
         if !self.scope.matches(payload).map_err(unreadable)? {
             return Err(QuarantineReason::OutOfScope);
         }
-        self.kind.index(payload, None).map(|_| ()).map_err(|_| QuarantineReason::Unreadable)
+        self.kind.check_shape(payload, bounds).map_err(|misshape| match misshape {
+            Misshape::Unreadable => QuarantineReason::Unreadable,
+            Misshape::Field(_) => QuarantineReason::Shape,
+            Misshape::IdentityNumber(_) => QuarantineReason::IdentityNumber,
+        })
     }
 
     /// The only node that may be home to the kind, if there is just one.

@@ -1,6 +1,7 @@
 use qianshou_kernel::{
     clock::parse_day,
     joint::Joint,
+    kind::Bounds,
     person::{Domain, Secret},
 };
 use qianshou_proto::{
@@ -165,6 +166,11 @@ fn a_clause_shows_what_it_names_and_nothing_else() {
     assert_eq!(shown, Agency { name: None, ..agency.clone() }.encode_to_vec());
     let elsewhere = Agency { division: Some("350100".into()), ..agency };
     assert_eq!(accord.clauses["agencies"].show(&elsewhere.encode_to_vec(), None).unwrap(), None);
+    // A name with somebody's number in it does not leave, and the rest of the record does.
+    let display_name = Some("张三 110105 19491231 002X".to_owned());
+    let telling = Agency { display_name, division: Some("640104".into()), ..Agency::default() };
+    let shown = accord.clauses["agencies"].show(&telling.encode_to_vec(), None).unwrap().unwrap();
+    assert_eq!(shown, Agency { display_name: None, ..telling }.encode_to_vec());
 
     let worker = Worker { full_name: Some("某某".into()), division: Some("640104".into()), ..Worker::default() };
     let pseudonym = Domain::new("minning", &Secret::from_bytes(&[9; 32]).unwrap()).pseudonym("11010519491231002X");
@@ -177,21 +183,36 @@ fn a_clause_shows_what_it_names_and_nothing_else() {
 fn the_receiver_applies_the_same_clause() {
     let accord = accord();
     let (agencies, workers) = (&accord.clauses["agencies"], &accord.clauses["workers"]);
+    let bounds = Bounds { text_max_chars: 40, record_max_bytes: 400, today: parse_day("2023-11-15").unwrap() };
+    let admit = |clause: &Clause, payload: &[u8]| clause.admit(payload, &bounds);
     let agency = |division: &str| Agency { division: Some(division.into()), ..Agency::default() }.encode_to_vec();
-    assert_eq!(agencies.admit(&agency("640104")), Ok(()));
-    assert_eq!(agencies.admit(&agency("350100")), Err(QuarantineReason::OutOfScope));
-    assert_eq!(agencies.admit(&[agency("640104"), agency("350100")].concat()), Err(QuarantineReason::Unreadable));
-    assert_eq!(agencies.admit(&[0x0b]), Err(QuarantineReason::Unreadable));
+    assert_eq!(admit(agencies, &agency("640104")), Ok(()));
+    assert_eq!(admit(agencies, &agency("350100")), Err(QuarantineReason::OutOfScope));
+    assert_eq!(admit(agencies, &[agency("640104"), agency("350100")].concat()), Err(QuarantineReason::Unreadable));
+    assert_eq!(admit(agencies, &[0x0b]), Err(QuarantineReason::Unreadable));
     // Text that is no UTF-8 in an allowed field.
-    assert_eq!(agencies.admit(&[agency("640104"), vec![0x1a, 1, 0xff]].concat()), Err(QuarantineReason::Unreadable));
+    assert_eq!(admit(agencies, &[agency("640104"), vec![0x1a, 1, 0xff]].concat()), Err(QuarantineReason::Unreadable));
+    let called =
+        |name: String| Agency { display_name: Some(name), division: Some("640104".into()), ..Agency::default() };
+    for (name, reason) in [
+        ("名".repeat(40), Ok(())),
+        ("名".repeat(41), Err(QuarantineReason::Shape)),
+        ("名\u{1b}[31m".into(), Err(QuarantineReason::Shape)),
+        ("名\0".into(), Err(QuarantineReason::Shape)),
+        ("名\u{202e}".into(), Err(QuarantineReason::Shape)),
+        ("张三110105194912310028号".into(), Ok(())),
+        ("张三11010519491231002X号".into(), Err(QuarantineReason::IdentityNumber)),
+    ] {
+        assert_eq!(admit(agencies, &called(name.clone()).encode_to_vec()), reason, "{name:?}");
+    }
     let person = |n: u32| {
         let mut payload = vec![];
         qianshou_kernel::wire::put_text(&mut payload, n, "x");
         payload
     };
-    assert_eq!(workers.admit(&person(14)), Ok(()));
+    assert_eq!(admit(workers, &person(14)), Ok(()));
     for number in [1, 2, 3, 4, 15] {
-        assert_eq!(workers.admit(&person(number)), Err(QuarantineReason::FieldNotAllowed));
+        assert_eq!(admit(workers, &person(number)), Err(QuarantineReason::FieldNotAllowed));
     }
 }
 

@@ -6,9 +6,14 @@
 
 mod sort;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use qianshou_kernel::{clock::format_day, identity::verify, ledger::Write, telemetry::Trace};
+use qianshou_kernel::{
+    clock::format_day,
+    identity::verify,
+    ledger::{Version, Write},
+    telemetry::Trace,
+};
 use qianshou_proto::exchange::v1::{
     AgreementState, Cursor as WireCursor, Hello, Page, QuarantineReason, Quarantined, Receipt, ReceiptBody,
     RefusalReason, Stop, StreamState, Welcome, control, pull_request::Message,
@@ -82,6 +87,8 @@ pub enum Input {
     Open,
     /// The provider answers.
     Welcome(Welcome),
+    /// What is held of the records that the next page names, by name.
+    Held(BTreeMap<String, Version>),
     /// A page has come.
     Page(Page),
     /// The provider has nothing more.
@@ -210,6 +217,7 @@ pub struct Consumer {
     row: Inbound,
     recalling: Option<(Head, Page)>,
     pending: Vec<Pending>,
+    held: BTreeMap<String, Version>,
     up_to_date: bool,
 }
 
@@ -225,7 +233,7 @@ impl Consumer {
         row: Inbound,
     ) -> Self {
         let provider_key_id = qianshou_kernel::identity::key_id(&provider_key);
-        let (recalling, pending) = (None, vec![]);
+        let (recalling, pending, held) = (None, vec![], BTreeMap::new());
         Self {
             accord,
             provider_key,
@@ -236,6 +244,7 @@ impl Consumer {
             row,
             recalling,
             pending,
+            held,
             up_to_date: false,
         }
     }
@@ -270,9 +279,15 @@ impl Consumer {
                 (self.row, self.recalling, self.pending, self.up_to_date) = (row, None, vec![], false);
                 vec![Output::Close]
             }
+            Input::Held(held) => {
+                self.held = held;
+                vec![]
+            }
             Input::Page(page) => {
                 self.up_to_date = false;
-                self.page(now, page)
+                let outputs = self.page(now, page);
+                self.held.clear();
+                outputs
             }
             Input::Recalled(found) => self.recalled(found),
             Input::Committed => self.committed(),
@@ -311,6 +326,11 @@ impl Consumer {
         self.fits(page)?;
         self.is_theirs(now, page, &head)?;
         let verified = self.follows(&head)?;
+        let follows_the_end = self.row.state == StreamState::Ended && verified(head.clone()).is_next();
+        let ends = matches!(head.event, Some(control::Control::Ended(_)));
+        if follows_the_end || (ends && !page.entries.is_empty()) {
+            return Err(RefusalReason::Ended);
+        }
         if head.count as usize != page.entries.len() {
             return Err(RefusalReason::Count);
         }
@@ -370,9 +390,9 @@ impl Consumer {
     }
 
     fn apply(&mut self, now: Moment, head: &Head, page: Page, hints: &[Option<Trace>]) -> Vec<Output> {
-        let Sorted { writes, traces, aside: quarantine } = self.sort(head, &page, hints);
+        let Sorted { writes, traces, aside: quarantine, skipped } = self.sort(now, head, &page, hints);
         let applied = u32::try_from(page.entries.len() - quarantine.len()).unwrap_or(u32::MAX);
-        let receipt = self.receipt(head, applied, &quarantine);
+        let receipt = self.receipt(head, applied, skipped, &quarantine);
         let first_epoch = if self.row.first_epoch == 0 { head.epoch } else { self.row.first_epoch };
         let complete = matches!(head.event, Some(control::Control::SnapshotComplete(_)));
         let sweeps = complete && head.epoch > first_epoch && self.mutation != Some(Mutation::IgnoreEpoch);
@@ -460,10 +480,14 @@ impl Consumer {
             applied: Some(0),
             quarantined: vec![],
             refusal: Some(reason.into()),
+            skipped: None,
         };
         let receipt = page::receipt(&body, &*self.signer);
         let then = vec![Output::Send(Message::Receipt(receipt.clone())), Output::Close];
-        if self.row.state == StreamState::Refused && self.row.refusal == Some(reason) {
+        // What has ended stays so, whatever follows it.
+        if self.row.state == StreamState::Ended
+            || (self.row.state, self.row.refusal) == (StreamState::Refused, Some(reason))
+        {
             return then;
         }
         let refused = Some(Refused { reason, receipt });
@@ -472,7 +496,7 @@ impl Consumer {
         vec![Output::Commit(commit)]
     }
 
-    fn receipt(&self, head: &Head, applied: u32, quarantine: &[SetAside]) -> Receipt {
+    fn receipt(&self, head: &Head, applied: u32, skipped: u32, quarantine: &[SetAside]) -> Receipt {
         let quarantined =
             quarantine.iter().map(|aside| Quarantined { index: Some(aside.place), reason: Some(aside.reason.into()) });
         let body = ReceiptBody {
@@ -483,6 +507,7 @@ impl Consumer {
             applied: Some(applied),
             quarantined: quarantined.collect(),
             refusal: None,
+            skipped: Some(skipped),
         };
         page::receipt(&body, &*self.signer)
     }
@@ -494,6 +519,12 @@ enum Verified {
     Next(Head),
     /// One that may have been applied already.
     Again(Head),
+}
+
+impl Verified {
+    fn is_next(&self) -> bool {
+        matches!(self, Self::Next(_))
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@
 use prost::Message as _;
 use qianshou_kernel::{
     clock::parse_day,
+    error::shown,
     id::Name,
+    identifier::veiled,
+    kind::Bounds,
     ledger::{Content, End, Version, Write},
     telemetry::Trace,
 };
@@ -14,10 +17,12 @@ use qianshou_proto::{
 };
 
 use super::{Consumer, SetAside};
-use crate::domain::{Mutation, page::Head};
+use crate::domain::{Limits, Moment, Mutation, page::Head};
 
 /// Characters of a name that is no name which are kept for the operator.
 const NAME_MAX_CHARS: usize = 120;
+/// Nobody writes a record so often, nor is restored so often; behind a version near the largest number nothing could follow.
+const VERSION_MOST: u64 = 1 << 40;
 
 /// What becomes of a page's entries.
 #[derive(Default)]
@@ -28,30 +33,38 @@ pub(super) struct Sorted {
     pub(super) traces: Vec<Option<Trace>>,
     /// Entries that are set aside.
     pub(super) aside: Vec<SetAside>,
+    /// Records that are held already at their version or a later one.
+    pub(super) skipped: u32,
 }
 
 impl Consumer {
     /// Every entry of a page, with the hint at its trace that may have come with it.
-    pub(super) fn sort(&self, head: &Head, page: &Page, hints: &[Option<Trace>]) -> Sorted {
-        let Sorted { mut writes, mut traces, mut aside } = Sorted::default();
+    pub(super) fn sort(&self, now: Moment, head: &Head, page: &Page, hints: &[Option<Trace>]) -> Sorted {
+        let Sorted { mut writes, mut traces, mut aside, mut skipped } = Sorted::default();
         let hints = hints.iter().copied().map(Some).chain(std::iter::repeat(None));
         for ((place, entry), hint) in (0_u32..).zip(&page.entries).zip(hints) {
-            match self.admit(head, entry) {
+            match self.admit(now, head, entry) {
                 Ok(Write::Received(_, _, Content::End(_))) if self.mutation == Some(Mutation::DropEnd) => {}
                 Ok(write) => {
+                    skipped += u32::from(self.holds(&write));
                     writes.push(write);
                     traces.extend(hint);
                 }
                 Err(reason) => {
-                    let name = printable(entry.name());
+                    let name = shown(&veiled(entry.name()), NAME_MAX_CHARS);
                     aside.push(SetAside { place, reason, name, entry: entry.encode_to_vec() });
                 }
             }
         }
-        Sorted { writes, traces, aside }
+        Sorted { writes, traces, aside, skipped }
     }
 
-    fn admit(&self, head: &Head, entry: &PageEntry) -> Result<Write, QuarantineReason> {
+    fn holds(&self, write: &Write) -> bool {
+        let Write::Received(name, version, _) = write else { return false };
+        self.held.get(name.as_str()).is_some_and(|held| version <= held)
+    }
+
+    fn admit(&self, now: Moment, head: &Head, entry: &PageEntry) -> Result<Write, QuarantineReason> {
         let name: Name = entry.name().parse().map_err(|_| QuarantineReason::Name)?;
         if name.kind() != entry.kind() || name.home() != entry.home() {
             return Err(QuarantineReason::Name);
@@ -70,7 +83,8 @@ impl Consumer {
         }
         let content = match entry.content.as_ref().ok_or(QuarantineReason::Unreadable)? {
             page_entry::Content::Put(payload) => {
-                clause.admit(payload)?;
+                let Limits { text_max_chars, record_max_bytes, .. } = self.limits;
+                clause.admit(payload, &Bounds { text_max_chars, record_max_bytes, today: now.today })?;
                 Content::Put { payload: payload.clone(), sealed: None }
             }
             page_entry::Content::End(end) => {
@@ -86,14 +100,13 @@ impl Consumer {
 
 /// A version that can be stored and compared.
 fn version_of(entry: &PageEntry) -> Result<Version, QuarantineReason> {
-    const MOST: u64 = i64::MAX as u64;
     let version = entry.version.unwrap_or_default();
     let version = Version { epoch: version.epoch(), revision: version.revision() };
-    let sound = (1..=MOST).contains(&version.epoch) && version.revision <= MOST;
-    if sound { Ok(version) } else { Err(QuarantineReason::Unreadable) }
-}
-
-/// A text from outside, fit for a database and a screen.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(NAME_MAX_CHARS).collect()
+    if version.epoch == 0 {
+        return Err(QuarantineReason::Unreadable);
+    }
+    if version.epoch > VERSION_MOST || version.revision > VERSION_MOST {
+        return Err(QuarantineReason::Version);
+    }
+    Ok(version)
 }

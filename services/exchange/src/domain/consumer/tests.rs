@@ -249,7 +249,7 @@ fn a_bad_entry_is_set_aside_alone() {
             Why::UnknownKind,
         ),
         (changed(|e| e.version = Some(WireVersion { epoch: Some(2), revision: Some(1) })), Why::Stale),
-        (changed(|e| e.version = Some(WireVersion { epoch: Some(1), revision: Some(u64::MAX) })), Why::Unreadable),
+        (changed(|e| e.version = Some(WireVersion { epoch: Some(1), revision: Some(u64::MAX) })), Why::Version),
         (
             changed(|e| {
                 e.content = Some(page_entry::Content::End(End { reason: Some(9), on: Some("2023-11-15".into()) }))
@@ -322,6 +322,42 @@ fn the_last_page_is_taken_after_the_term() {
     world.consumer.handle(expired, Input::Page(last.page));
     world.consumer.handle(expired, Input::Committed);
     assert_eq!(world.consumer.row().state, StreamState::Ended);
+}
+
+#[test]
+fn nothing_follows_an_end() {
+    let farewell = || Some(control::Control::Ended(Ended { reason: Some("EXPIRED".into()) }));
+    let mut world = world(None);
+    let one = world.page(1, 1, NO_PAGE, vec![put("a", "640104", 1)]);
+    world.apply(one.page);
+    let beside = world.page_with(1, 2, one.digest, vec![put("b", "640104", 1)], farewell());
+    assert_eq!(world.refusal(beside.page), RefusalReason::Ended);
+    let last = world.page_with(1, 2, one.digest, vec![], farewell());
+    assert_eq!(world.apply(last.page.clone()).refusal, None);
+    let after = world.page(1, 3, last.digest, vec![put("b", "640104", 1)]);
+    let reopened = world.page(2, 1, NO_PAGE, vec![put("b", "640104", 1)]);
+    for page in [after.page, reopened.page] {
+        assert_eq!(world.refusal(page), RefusalReason::Ended);
+        assert_eq!(world.consumer.row().state, StreamState::Ended);
+    }
+}
+
+#[test]
+fn a_version_does_not_run_away_and_a_receipt_tells_what_changed_nothing() {
+    let mut world = world(None);
+    let entries = vec![put("a", "640104", 1 << 40), put("b", "640104", (1 << 40) + 1), put("c", "640104", u64::MAX)];
+    let one = world.page(1, 1, NO_PAGE, entries);
+    let receipt = world.apply(one.page);
+    assert_eq!((receipt.applied(), receipt.skipped()), (1, 0));
+    assert!(receipt.quarantined.iter().all(|aside| aside.reason() == QuarantineReason::Version));
+    let held = [("nodes/64/agencies/a", 7), ("nodes/64/agencies/d", 7)];
+    let version = |revision| Version { epoch: 1, revision };
+    let held = held.map(|(name, revision)| (name.to_owned(), version(revision))).into();
+    world.consumer.handle(in_force(), Input::Held(held));
+    let entries = vec![put("a", "640104", 8), put("d", "640104", 7), put("e", "640104", 1)];
+    let two = world.page(1, 2, one.digest, entries);
+    let receipt = world.apply(two.page);
+    assert_eq!((receipt.applied(), receipt.skipped()), (3, 1));
 }
 
 #[test]

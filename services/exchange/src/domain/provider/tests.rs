@@ -131,6 +131,7 @@ impl World {
             applied: Some(page.entries.len() as u32),
             quarantined: vec![],
             refusal: None,
+            skipped: None,
         };
         change(&mut body);
         receipt(&body, &*self.theirs)
