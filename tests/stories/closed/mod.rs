@@ -1,3 +1,4 @@
-//! Doors that stay closed: what was tried on running nodes as an attacker would, and no longer works.
+//! Closed doors: what strangers, mistakes and broken machines do not bring about.
 
 mod bounds;
+mod disk;
