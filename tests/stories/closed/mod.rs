@@ -8,3 +8,5 @@ mod walk;
 mod bounds;
 mod chain;
 mod received;
+mod bounds;
+mod disk;
