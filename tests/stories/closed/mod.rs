@@ -1,3 +1,4 @@
 //! Closed doors: what strangers, mistakes and broken machines do not bring about.
 
 mod chain;
+mod disk;
