@@ -32,11 +32,11 @@ const OF_THE_KERNEL: [&str; 17] = [
     "migrations",
     "words",
     "indexed",
-    "probes",
     "salting",
     "heads",
     "verified",
     "erasures",
+    "probes",
 ];
 
 #[test]

@@ -350,11 +350,16 @@ impl Node {
         // Where houses have processes of their own, the exchange's goes round for all, and they hear what it found.
         let first = roles.has(House::Exchange);
         let parts = if first { verify::parts(self.ledger.db(), &self.keys) } else { vec![] };
-        let found = verify::go_round(self.ledger.clone(), parts, &config.ledger, cancel.clone());
+        tokio::spawn(verify::go_round(
+            self.ledger.clone(),
+            parts,
+            config.ledger.clone(),
+            troubles.clone(),
+            cancel.clone(),
+        ));
         if first {
             tokio::spawn(verify::sign_heads(self.ledger.clone(), self.keys.clone(), cancel.clone()));
         }
-        tokio::spawn(verify::tell(found, troubles.clone(), cancel.clone()));
         let services = roles.here().map(House::service).chain([LEDGER, IDENTITY]).collect();
         troubles.tell(health, services, cancel.clone()).await;
         let limits = config.limits.clone();

@@ -18,7 +18,6 @@ use qianshou_kernel::{
 };
 use qianshou_proto::exchange::v1::{ShowHeadRequest, exchange_service_client::ExchangeServiceClient};
 use serde::Serialize;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Things of a part in one look of a whole walk.
@@ -133,33 +132,30 @@ pub async fn with_peers(ledger: &Ledger, keys: &NodeKeys) -> Result<Vec<(String,
     Ok(all)
 }
 
-/// Goes round slowly; answers what it found first, as long as it stands. Without parts it hears what another process found.
-pub(crate) fn go_round(
+/// Goes round slowly until cancelled, and keeps health red as long as something does not hold. Without parts it hears what another process
+/// found.
+pub(crate) async fn go_round(
     ledger: Ledger,
     parts: Vec<Arc<dyn Part>>,
-    settings: &qianshou_kernel::config::Ledger,
+    settings: qianshou_kernel::config::Ledger,
+    troubles: Troubles,
     cancel: CancellationToken,
-) -> watch::Receiver<Option<Fault>> {
-    let (say, found) = watch::channel(None);
-    let (every, count) = (ms(settings.verify_every_ms.max(1)), settings.verify_entries);
-    tokio::spawn(async move {
-        let mut beat = tokio::time::interval(every);
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while cancel.run_until_cancelled(beat.tick()).await.is_some() {
-            match round(&ledger, &parts, count).await {
-                Ok(fault) => drop(say.send_if_modified(|held| {
-                    let other = *held != fault;
-                    if let (true, Some(fault)) = (other, &fault) {
-                        tracing::error!(%fault, "what is stored is not what was written");
-                    }
-                    *held = fault;
-                    other
-                })),
-                Err(error) => tracing::warn!(%error, "what is stored could not be verified; it is tried again"),
+) {
+    let mut beat = tokio::time::interval(ms(settings.verify_every_ms.max(1)));
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut told = None;
+    while cancel.run_until_cancelled(beat.tick()).await.is_some() {
+        match round(&ledger, &parts, settings.verify_entries).await {
+            Ok(fault) => {
+                if let Some(fault) = fault.as_ref().filter(|_| fault != told) {
+                    tracing::error!(%fault, "what is stored is not what was written");
+                }
+                troubles.set("integrity", fault.as_ref().map(Fault::to_string));
+                told = fault;
             }
+            Err(error) => tracing::warn!(%error, "what is stored could not be verified; it is tried again"),
         }
-    });
-    found
+    }
 }
 
 async fn round(ledger: &Ledger, parts: &[Arc<dyn Part>], count: u32) -> Result<Option<Fault>> {
@@ -178,12 +174,4 @@ async fn round(ledger: &Ledger, parts: &[Arc<dyn Part>], count: u32) -> Result<O
 async fn heard(ledger: &Ledger) -> Result<Option<Fault>> {
     let found = verify::rounds(ledger.db()).await?.into_iter().find_map(|round| Some((round.part, round.fault?)));
     Ok(found.map(|(at, (zh, en))| Fault { at, zh, en }))
-}
-
-/// Tells health what does not hold, as long as it stands.
-pub(crate) async fn tell(mut found: watch::Receiver<Option<Fault>>, troubles: Troubles, cancel: CancellationToken) {
-    while let Some(Ok(())) = cancel.run_until_cancelled(found.changed()).await {
-        let fault = found.borrow_and_update().as_ref().map(|fault| fault.en.clone());
-        troubles.set("integrity", fault);
-    }
 }

@@ -9,4 +9,5 @@ mod bounds;
 mod chain;
 mod received;
 mod bounds;
+mod chain;
 mod disk;
