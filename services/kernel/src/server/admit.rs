@@ -47,7 +47,7 @@ impl Admission {
     }
 
     /// The answer to a token that is none any more or never was one: always the same, and the later the more of them come from there.
-    async fn turn_away(&self, remote: Option<Remote>) -> Error {
+    async fn turn_away(&self, remote: Option<&Remote>) -> Error {
         let Some(Remote { address, .. }) = remote else { return unauthenticated() };
         let wait = self.guesses.wrong(address.ip(), Instant::now());
         if !wait.is_zero() {
@@ -62,17 +62,16 @@ impl Admission {
 /// token does.
 pub(super) async fn admit(State(admission): State<Admission>, mut request: Request, next: Next) -> Response {
     let remote = request.extensions().get::<Remote>().cloned();
-    let proven = remote.clone();
     let (caller, watch) = match &admission.guard {
         Guard::Peers(_) => {
-            let peer = remote.as_ref().and_then(|remote| remote.peer.as_ref()).map(|node| Caller::of_peer(node));
+            let peer = remote.as_ref().and_then(|remote| remote.peer.as_deref()).map(Caller::of_peer);
             (peer.ok_or_else(unauthenticated), None)
         }
         Guard::People(_) if request.uri().path().starts_with(HEALTH) => return next.run(request).await,
         Guard::People(tokens) => match bearer(request.headers()).map(hash_token) {
             Some(hash) => match tokens.find(&hash).await {
                 Ok(Some(caller)) => (Ok(caller), Some(Watch { tokens: tokens.clone(), hash, every: admission.every })),
-                Ok(None) => (Err(admission.turn_away(remote).await), None),
+                Ok(None) => (Err(admission.turn_away(remote.as_ref()).await), None),
                 Err(error) => (Err(error), None),
             },
             None => (Err(unauthenticated()), None),
@@ -80,7 +79,7 @@ pub(super) async fn admit(State(admission): State<Admission>, mut request: Reque
     };
     match (caller, watch) {
         (Ok(caller), watch) => {
-            if let Some(remote) = proven {
+            if let Some(remote) = remote {
                 remote.proof.give();
             }
             request.extensions_mut().insert(caller);

@@ -431,7 +431,7 @@ mod tests {
             let heavy = name.starts_with("BatchPut");
             assert!(!heavy || needed(&path) == Some(Role::Editor), "{path}");
         }
-        let of = |role| Caller { actor: "tokens/1".into(), role, area: "64".into(), peer: None };
+        let of = |role| Caller::new("tokens/1", role, "64");
         let put = "/qianshou.registry.v1.RegistryService/BatchPutAgencies";
         assert!(may_call(&of(Role::Reader), put).is_err() && may_call(&of(Role::Editor), put).is_ok());
     }
