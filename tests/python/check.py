@@ -27,7 +27,7 @@ from grpc_tools import protoc
 
 PROTO = Path(os.environ.get("QIANSHOU_PROTO", Path(__file__).resolve().parents[2] / "proto"))
 PATIENCE_S = 60
-UPLOADS_MAX = 16  # limits.methods, BatchPut*: concurrency_max
+UPLOADS_MAX = 4  # limits.methods, BatchPut*: concurrency_max_per_caller
 COUNTY, OTHER_COUNTY, TOWNSHIP = "640104", "640202", "640104100"
 UNKNOWN = "00000000-0000-7000-8000-000000000000"
 
@@ -302,7 +302,7 @@ def refusals_of_records(node, taken):
 
 
 def refused_when_busy(node):
-    """One upload more than the node takes at once is told so; those that it has taken end well."""
+    """One upload more than the node takes of one caller at once is told so; those that it has taken end well."""
     over = threading.Event()
 
     def held(n):
