@@ -1,3 +1,5 @@
 //! Closed doors: what strangers, mistakes and broken machines do not bring about.
 
+mod backups;
 mod disk;
+mod files;

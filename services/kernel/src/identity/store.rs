@@ -45,6 +45,12 @@ impl StoredTokens {
         Ok((self.get(&id).await?, secret))
     }
 
+    /// Revokes every token, as after a restore: who should have lost one since the backup must not get it back.
+    pub async fn revoke_all(&self) -> Result<()> {
+        let update = "UPDATE tokens SET revoked_at = $1 WHERE revoked_at IS NULL";
+        ledger::run(&self.db, &[crate::db::Statement::new(update, binds![self.clock.now_ms()])]).await.map(drop)
+    }
+
     async fn get(&self, id: &str) -> Result<api::Token> {
         let row = self.db.fetch_one(format!("{COLUMNS} WHERE id = $1"), binds![id]).await?;
         token(&row.ok_or_else(|| Error::refused("id", Reason::NotFound, id))?)

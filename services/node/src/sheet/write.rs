@@ -1,12 +1,14 @@
 //! Files out: a workbook or comma-separated text, row by row. A text is never written as a formula.
 
 use std::{
-    fs::File,
     io::{BufWriter, Write},
     path::Path,
 };
 
-use qianshou_kernel::error::{Error, Reason, Result};
+use qianshou_kernel::{
+    error::{Error, Reason, Result},
+    files::private_anew,
+};
 use rust_xlsxwriter::{Color, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
 
 use super::{Value, of_file, read::guarded};
@@ -48,7 +50,7 @@ impl Writer {
         match file {
             Some(file) if is_workbook(file) => Ok(Self::Xlsx(Box::new(Book::new(file, title)?))),
             Some(file) => {
-                let created = File::create(file).map_err(|cause| of_file(file, Reason::NotFound, cause))?;
+                let created = private_anew(file).map_err(|cause| of_file(file, Reason::NotFound, cause))?;
                 let mut out = BufWriter::new(created);
                 if bom {
                     out.write_all("\u{feff}".as_bytes())?;
@@ -119,7 +121,7 @@ struct Formats {
 impl Book {
     fn new(file: &Path, title: &str) -> Result<Self> {
         // Found out now and not after an hour.
-        File::create(file).map_err(|cause| of_file(file, Reason::NotFound, cause))?;
+        private_anew(file).map_err(|cause| of_file(file, Reason::NotFound, cause))?;
         let formats = [Look::Plain, Look::Header, Look::Bad].map(|of| Formats {
             text: look(of).set_num_format("@"),
             number: look(of),
