@@ -45,7 +45,7 @@ impl Node {
     pub(crate) async fn serve(loaded: Loaded, clock: Clock, seed: u64) -> Self {
         let code = loaded.config.node.code.clone();
         let folder = loaded.directory.clone();
-        let node = qianshou::node::Node::open(loaded.clone(), clock.clone(), Some(seed)).await.unwrap();
+        let node = qianshou::node::Node::open_or_make(loaded.clone(), clock.clone(), Some(seed)).await.unwrap();
         let token = node.administrator("story").await.unwrap();
         let ledger = node.ledger().clone();
         let serving = node.serve(CancellationToken::new()).await.unwrap();

@@ -167,7 +167,17 @@ impl Told {
 
 /// Runs a command of the program to its end, without the environment's own `QIANSHOU_` variables.
 pub async fn qianshou(args: &[&str], environment: &[(&str, &str)]) -> Told {
-    let mut command = Command::new(binary());
+    told(Command::new(binary()), args, environment).await
+}
+
+/// The same, where a new file would be open to everybody.
+pub async fn qianshou_unmasked(args: &[&str], environment: &[(&str, &str)]) -> Told {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "umask 0000 && exec \"$0\" \"$@\""]).arg(binary());
+    told(shell, args, environment).await
+}
+
+async fn told(mut command: Command, args: &[&str], environment: &[(&str, &str)]) -> Told {
     for name in ["QIANSHOU_NODE", "QIANSHOU_TOKEN", "QIANSHOU_CA"] {
         command.env_remove(name);
     }
@@ -178,11 +188,13 @@ pub async fn qianshou(args: &[&str], environment: &[(&str, &str)]) -> Told {
 }
 
 impl Process {
-    /// Another folder with the same node, such as a restored one: the same addresses, the same administrator.
-    pub async fn moved_to(mut self, folder: &Path) -> Self {
+    /// Another folder with the same node, a restored one: the same addresses, a new administrator.
+    pub async fn moved_to(mut self, folder: &Path, token: &str) -> Self {
         self.folder = folder.to_owned();
         self.place = Place { log: folder.join("log"), folder: folder.to_owned(), ..self.place };
         self.start().await;
+        let ca = std::fs::read(folder.join("keys/ca.pem")).unwrap();
+        self.admin = Caller::new(&self.address, &ca, Some(token.to_owned()));
         self
     }
 
@@ -218,7 +230,7 @@ impl Process {
 
 /// The certificate authority and a token of a node that does not serve yet.
 async fn administrator(loaded: &Loaded) -> (Vec<u8>, String) {
-    let node = qianshou::node::Node::open(loaded.clone(), Clock::system(), None).await.unwrap();
+    let node = qianshou::node::Node::open_or_make(loaded.clone(), Clock::system(), None).await.unwrap();
     let token = node.administrator("story").await.unwrap();
     node.ledger().db().close().await;
     let ca = std::fs::read(NodeKeys::open(&loaded.keys_directory()).unwrap().ca_path).unwrap();

@@ -199,7 +199,7 @@ url = "{url}"{}
 
 /// Opens a database at the level of this binary.
 pub async fn open(url: &str) -> Db {
-    let db = Db::open(url, Path::new("/"), 4, 8).await.unwrap();
+    let db = Db::create(url, Path::new("/"), 4, 8).await.unwrap();
     let migrations = [
         ledger::MIGRATIONS,
         qianshou_registry::MIGRATIONS,

@@ -87,7 +87,12 @@ async fn a_backup_taken_while_writing_goes_on_elsewhere(world: World) {
     let config = text(&elsewhere.join("node.toml"));
     assert_eq!(show(&config).await["declared"], false);
 
-    let ningxia = ningxia.moved_to(&elsewhere).await;
+    let settings = &restored["settings"];
+    assert_eq!((&settings["node.code"]["value"], &settings["keys.directory"]["value"]), (&"64".into(), &"keys".into()));
+    let formerly = ningxia.admin.clone();
+    let ningxia = ningxia.moved_to(&elsewhere, restored["token"].as_str().unwrap()).await;
+    let revived = formerly.list::<Agency>(Default::default()).await;
+    refused(revived, Reason::Unauthenticated, "");
     let head = ningxia.admin.feed().get_head(GetHeadRequest {}).await.unwrap().into_inner();
     assert_eq!((head.epoch(), Some(head.position())), (2, made["position"].as_u64()));
     for name in &before {
@@ -186,7 +191,7 @@ async fn tables_are_brought_to_a_level(world: World) {
         let nothing = migrate(&["--check"]).await;
         assert!(nothing.code == Some(1) && nothing.err.contains("qianshou.db"), "{nothing:?}");
     }
-    let db = Db::open(&loaded.config.database.url, &loaded.directory, 1, 2).await.unwrap();
+    let db = Db::create(&loaded.config.database.url, &loaded.directory, 1, 2).await.unwrap();
     db.migrate(&ledger::MIGRATIONS[..1]).await.unwrap();
     let steps = |told: &Value| told["steps"].as_array().unwrap().clone();
     for _ in 0..2 {

@@ -16,6 +16,7 @@ use toml::{Table, Value};
 
 use crate::{
     error::{Error, Reason, Refusal, Result, Violation},
+    files::open_to_others,
     id::is_node,
 };
 
@@ -60,6 +61,8 @@ pub struct Node {
 pub struct Database {
     /// `sqlite:FILE`, relative to the folder, or `postgres://…`.
     pub url: String,
+    /// Empty: the URL has the password, or needs none.
+    pub password_file: PathBuf,
     pub sqlite_readers: u32,
     pub postgres_connections: u32,
     pub probe_ms: u64,
@@ -108,6 +111,8 @@ pub struct Neighbours {
 pub struct Keys {
     /// As written; [`Loaded::keys_directory`] is the one to open.
     pub directory: PathBuf,
+    /// Empty: with the other keys. [`Loaded::seal_directory`] is the one to open.
+    pub seal_directory: PathBuf,
 }
 
 /// The writer and those that follow it.
@@ -296,6 +301,44 @@ impl Loaded {
     pub fn keys_directory(&self) -> PathBuf {
         self.directory.join(&self.config.keys.directory)
     }
+
+    /// The folder of the key that seals identity numbers, absolute.
+    #[must_use]
+    pub fn seal_directory(&self) -> PathBuf {
+        let apart = &self.config.keys.seal_directory;
+        if apart.as_os_str().is_empty() { self.keys_directory() } else { self.directory.join(apart) }
+    }
+
+    /// The database's address, with the password of its file if there is one. Not for showing.
+    ///
+    /// # Errors
+    /// A refusal if the file cannot be read, can be read by others, or if the address is no server's.
+    pub fn database_url(&self) -> Result<String> {
+        let Database { url, password_file, .. } = &self.config.database;
+        if password_file.as_os_str().is_empty() {
+            return Ok(url.clone());
+        }
+        let file = self.directory.join(password_file);
+        let shown = file.display();
+        let text = std::fs::read_to_string(&file).map_err(|cause| {
+            let (zh, en) = (format!("{shown}：无法读取（{cause}）"), format!("{shown}: cannot be read ({cause})"));
+            refusal(Reason::NotFound, "database.password_file", &zh, &en)
+        })?;
+        if open_to_others(&file).is_some() {
+            let (zh, en) = (
+                format!("{shown} 可被他人读取；请执行 chmod 600 {shown}"),
+                format!("{shown} can be read by others; chmod 600 {shown}"),
+            );
+            return Err(refusal(Reason::Malformed, "database.password_file", &zh, &en));
+        }
+        with_password(url, text.trim_end_matches(['\r', '\n'])).ok_or_else(|| {
+            let (zh, en) = (
+                "database.url 应为 postgres://用户@主机/数据库（不含口令）",
+                "database.url has to be postgres://user@host/database, without a password",
+            );
+            refusal(Reason::Malformed, "database.url", zh, en)
+        })
+    }
 }
 
 impl fmt::Debug for Database {
@@ -471,6 +514,15 @@ fn masked(text: &str) -> String {
     format!("{scheme}://{before}{}", options.unwrap_or_default())
 }
 
+/// A server's address with this password; `None`: it is none, names no user or has a password already.
+fn with_password(url: &str, password: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://").filter(|(scheme, _)| scheme.starts_with("postgres"))?;
+    let (user, host) = rest.split_once('@').filter(|(user, _)| !user.is_empty() && !user.contains([':', '/']))?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let escaped = password.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") });
+    Some(format!("{scheme}://{user}:{}@{host}", escaped.collect::<String>()))
+}
+
 fn refusal(reason: Reason, field: &str, zh: &str, en: &str) -> Error {
     Error::Refused(Refusal(vec![Violation { field: field.into(), reason, zh: zh.into(), en: en.into() }]))
 }
@@ -533,6 +585,26 @@ mod tests {
         match load(file, environment) {
             Err(Error::Refused(refusal)) => refusal,
             other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_password_of_a_file_is_in_the_address_and_nowhere_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, secret) = (folder.path().join("node.toml"), folder.path().join("secret"));
+        let text = "[node]\ncode = \"64\"\n[database]\nurl = \"postgres://q@db/x\"\npassword_file = \"secret\"\n";
+        std::fs::write(&path, text).unwrap();
+        let load = || Config::load_with(&path, std::iter::empty()).unwrap();
+        assert_eq!(load().database_url().unwrap_err().reason(), Reason::NotFound);
+        crate::files::private_file(&secret, "a:b@c/ä\n".as_bytes()).unwrap();
+        assert_eq!(load().database_url().unwrap(), "postgres://q:a%3Ab%40c%2F%C3%A4@db/x");
+        let shown = format!("{:?}", load());
+        assert!(shown.contains("secret") && !shown.contains("a:b") && !shown.contains("%3A"), "{shown}");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o640);
+        std::fs::set_permissions(&secret, mode).unwrap();
+        assert!(load().database_url().unwrap_err().to_string().contains("chmod 600"));
+        for url in ["postgres://db/x", "sqlite:a.db", "postgres://q:p@db/x"] {
+            assert_eq!(with_password(url, "p"), None, "{url}");
         }
     }
 

@@ -5,6 +5,7 @@
 //! rows, for a hop per row would cost more than the row.
 
 mod notices;
+mod place;
 mod settings;
 mod snapshot;
 mod standing;
@@ -29,6 +30,7 @@ use sqlx::{
 };
 
 pub use self::{
+    place::Hold,
     settings::Setting,
     snapshot::Levels,
     standing::Away,
@@ -40,6 +42,7 @@ pub use self::{
 use self::{standing::Standing, tx::On};
 use crate::{
     error::{Error, Result},
+    files::private_file,
     telemetry::metrics,
 };
 
@@ -89,13 +92,25 @@ pub fn sqlite_file(url: &str, dir: &Path) -> Option<PathBuf> {
 }
 
 impl Db {
+    /// As [`Db::open`]; a file that is not there is made.
+    pub async fn create(url: &str, dir: &Path, readers: u32, connections: u32) -> Result<Self> {
+        if let Some(file) = sqlite_file(url, dir).filter(|file| !file.exists()) {
+            private_file(&file, &[])?;
+        }
+        Self::open(url, dir, readers, connections).await
+    }
+
     /// Opens `sqlite:FILE` (relative to `dir`) or `postgres://…` and makes sure that a commit is on the disk when it
     /// says so.
+    ///
+    /// # Errors
+    /// A refusal if the file is not there: an empty database in place of a lost one would be served as if it were right.
     pub async fn open(url: &str, dir: &Path, readers: u32, connections: u32) -> Result<Self> {
         if let Some(file) = sqlite_file(url, dir) {
+            let standing = Standing::new(Some(&file))?;
             let options = SqliteConnectOptions::new()
                 .filename(&file)
-                .create_if_missing(true)
+                .create_if_missing(false)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(Duration::from_secs(30))
@@ -109,7 +124,7 @@ impl Db {
             };
             let write = pool(1, "-65536").await?;
             let read = pool(readers.max(1), "-8192").await?;
-            let db = Self { pools: Pools::Sqlite { write, read }, standing: Standing::new(Some(&file))? };
+            let db = Self { pools: Pools::Sqlite { write, read }, standing };
             db.must_be("PRAGMA synchronous", |row| Ok(row.int(0)? == 2)).await?;
             Ok(db)
         } else {

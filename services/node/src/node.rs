@@ -2,21 +2,15 @@
 //!
 //! Knows every house; no house knows it. The path: configuration → keys → database → ledger → houses → doors → drain.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use qianshou_exchange::{Exchange, Ground};
 use qianshou_kernel::{
     clock::Clock,
     config::{Config, Loaded, ms},
-    db::{Db, Levels, Migration},
+    db::{Db, Hold, Levels, Migration},
     error::{Error, Reason, Result},
+    files::{private_file, private_folder},
     follow::Feed,
     id::{Area, Ids},
     identity::{CachedTokens, NodeKeys, StoredTokens, TokenDesk, card},
@@ -45,7 +39,7 @@ use crate::{
 /// An open node: its database stands at this binary's level, its doors are still shut.
 pub struct Node {
     config: Config,
-    directory: PathBuf,
+    alone: Option<Hold>,
     roles: Roles,
     keys: Arc<NodeKeys>,
     secrets: Arc<Secrets>,
@@ -62,7 +56,7 @@ pub struct Serving {
     pub peers: Option<SocketAddr>,
     /// Its counting house, for whoever checks it; it counts only where it is served.
     pub reporting: Reporting,
-    _alone: Option<File>,
+    _alone: Option<Hold>,
     doors: JoinSet<Result<()>>,
     cancel: CancellationToken,
 }
@@ -89,12 +83,22 @@ pub async fn init(directory: &Path, province: &str, name: Option<&str>, database
         quoted(&name),
         quoted(database)
     );
-    std::fs::create_dir_all(directory)?;
+    private_folder(directory)?;
     let draft = directory.join("node.toml.draft");
-    std::fs::write(&draft, text)?;
-    let loaded = Config::load(&draft)?;
-    NodeKeys::create(&loaded.keys_directory(), code.as_str(), &loaded.config.api.names)?;
-    let node = Node::open(loaded, Clock::system(), None).await?;
+    // What is left of an attempt that failed.
+    drop(std::fs::remove_file(&draft));
+    private_file(&draft, text.as_bytes())?;
+    let mut loaded = Config::load(&draft)?;
+    let apart = loaded.config.keys.seal_directory.display().to_string();
+    if !apart.is_empty() {
+        // Whoever starts it later without this variable looks in the right place, too.
+        std::fs::remove_file(&draft)?;
+        private_file(&draft, format!("{text}\n[keys]\nseal_directory = {}\n", quoted(&apart)).as_bytes())?;
+        loaded = Config::load(&draft)?;
+    }
+    let names = &loaded.config.api.names;
+    NodeKeys::create_apart(&loaded.keys_directory(), &loaded.seal_directory(), code.as_str(), names)?;
+    let node = Node::open_or_make(loaded, Clock::system(), None).await?;
     let secret = node.tokens.administrator("init").await?;
     node.ledger.db().close().await;
     // Last, so that a folder with a node.toml is a whole node.
@@ -108,6 +112,13 @@ fn toml_text(text: &str) -> String {
 
 fn authority_of(code: &str) -> String {
     if code == Area::NATION { "全国".to_owned() } else { format!("{code} 社会工作主管部门") }
+}
+
+/// Revokes every token of a database that was put back, and answers the secret of a new administrator's.
+pub(crate) async fn only_administrator(db: &Db, config: &Config) -> Result<String> {
+    let clock = Clock::system();
+    let tokens = StoredTokens::new(db.clone(), clock.clone(), Ids::random(clock), &config.node.code, config);
+    tokens.replace_all("restore").await
 }
 
 /// Every house's kinds: whichever houses a process serves, it indexes and looks up all of them.
@@ -161,11 +172,7 @@ pub fn later(levels: &Levels) -> Option<String> {
 /// # Errors
 /// A refusal if its file is not there; it is not made here.
 pub async fn database(loaded: &Loaded) -> Result<Db> {
-    let url = &loaded.config.database.url;
-    if let Some(file) = url.strip_prefix("sqlite:").map(|file| loaded.directory.join(file)).filter(|f| !f.exists()) {
-        return Err(Error::refused("database.url", Reason::NotFound, file.display()));
-    }
-    Db::open(url, &loaded.directory, 1, 2).await
+    Db::open(&loaded.database_url()?, &loaded.directory, 1, 2).await
 }
 
 /// The tokens of a node that stands already, for whoever holds its folder, whether it serves or not; and its ledger, by which its
@@ -189,20 +196,39 @@ impl Node {
     /// Opens keys and database, brings the tables to this binary's level and, where the registry is, puts the embedded
     /// divisions into the ledger.
     /// `seed` makes ids repeatable, for tests.
+    ///
+    /// # Errors
+    /// A refusal if the keys can be read by others, if the database is not there or holds no node, or if another process serves it.
     pub async fn open(loaded: Loaded, clock: Clock, seed: Option<u64>) -> Result<Self> {
-        let keys = Arc::new(NodeKeys::open(&loaded.keys_directory())?);
+        Self::begin(loaded, clock, seed, false).await
+    }
+
+    /// As [`Node::open`], on a database that holds nothing yet or, if it is a file, is not there yet.
+    ///
+    /// # Errors
+    /// As [`Node::open`].
+    pub async fn open_or_make(loaded: Loaded, clock: Clock, seed: Option<u64>) -> Result<Self> {
+        Self::begin(loaded, clock, seed, true).await
+    }
+
+    async fn begin(loaded: Loaded, clock: Clock, seed: Option<u64>, may_make: bool) -> Result<Self> {
+        NodeKeys::must_be_private(&loaded)?;
+        let keys = Arc::new(NodeKeys::of(&loaded)?);
+        let url = loaded.database_url()?;
         let (config, directory) = (loaded.config, loaded.directory);
         let roles = Roles::parse(&config.roles.serve)?;
         if keys.node != config.node.code {
             return Err(Error::refused("node.code", Reason::NotHome, &keys.node));
         }
-        let db = Db::open(
-            &config.database.url,
-            &directory,
-            config.database.sqlite_readers,
-            config.database.postgres_connections,
-        )
-        .await?;
+        let (readers, connections) = (config.database.sqlite_readers, config.database.postgres_connections);
+        let db = match may_make {
+            true => Db::create(&url, &directory, readers, connections).await?,
+            false => Db::open(&url, &directory, readers, connections).await?,
+        };
+        let alone = roles.alone(&db)?;
+        if !may_make && db.levels().await?.is_empty() {
+            return Err(holds_no_node());
+        }
         db.migrate(&migrations()).await?;
         let kinds = Arc::new(Kinds::new(kinds()));
         let limits = ledger::Limits {
@@ -224,7 +250,7 @@ impl Node {
         if let Err(error) = tokens.give_ends().await {
             tracing::warn!(%error, "old tokens still have no end");
         }
-        Ok(Self { config, directory, roles, keys, secrets: Arc::new(secrets), ledger, tokens, ids })
+        Ok(Self { config, alone, roles, keys, secrets: Arc::new(secrets), ledger, tokens, ids })
     }
 
     /// A fresh administrator's token, for whoever holds the node's folder.
@@ -282,7 +308,6 @@ impl Node {
     /// Opens the doors, both or the people's, and starts the heartbeats of the houses that are here.
     pub async fn serve(self, shutdown: CancellationToken) -> Result<Serving> {
         let (config, roles) = (&self.config, &self.roles);
-        let alone = roles.alone(&config.database, &self.directory)?;
         let cancel = shutdown.child_token();
         let cached = Arc::new(CachedTokens::new(Arc::new(self.tokens.clone()), &config.limits));
         let people = Listener::people(config.api.listen, &self.keys, cached.clone()).await?;
@@ -368,7 +393,7 @@ impl Node {
             async move { server::serve(people, routes, &limits, cancel).await }
         });
         tracing::info!(node = %config.node.code, api = %api_address, ?peers, ?roles, "serving");
-        Ok(Serving { api: api_address, peers, reporting, _alone: alone, doors, cancel })
+        Ok(Serving { api: api_address, peers, reporting, _alone: self.alone, doors, cancel })
     }
 }
 
@@ -388,6 +413,13 @@ fn watch_over(ledger: &Ledger, every_ms: u64, troubles: &Troubles, cancel: &Canc
             }
         }
     }));
+}
+
+fn holds_no_node() -> Error {
+    let zh = "数据库是空的，其中没有节点（database.url 是否正确？数据卷是否已挂载？）；请从备份恢复（qianshou restore），新节点请用 qianshou init";
+    let en = "the database is empty: there is no node in it (is database.url right, is its volume mounted?). Restore a backup (`qianshou \
+              restore`), or begin a new node with `qianshou init`";
+    Error::told("database.url", Reason::NotFound, zh, en)
 }
 
 /// Once an hour, forgets answers that nobody will ask for again.

@@ -1,11 +1,11 @@
 //! Which houses this process serves. All of them in one process, or each in its own on the node's PostgreSQL, two of any if
 //! need be; calls for the others go to the neighbours.
 
-use std::{collections::BTreeSet, fs::File, path::Path};
+use std::collections::BTreeSet;
 
 use qianshou_kernel::{
-    config::{Database, Neighbours},
-    db::sqlite_file,
+    config::Neighbours,
+    db::{Db, Hold},
     error::{Error, Reason, Refusal, Result, Violation},
     server::Away,
 };
@@ -91,10 +91,12 @@ impl Roles {
         Ok(routes)
     }
 
-    /// Makes sure that nobody else serves from a SQLite file, as long as the answer is kept; on PostgreSQL there is nothing
-    /// to make sure of. The lock stands beside the database's file, for whoever closes that file loses SQLite's own locks.
-    pub(crate) fn alone(&self, database: &Database, directory: &Path) -> Result<Option<File>> {
-        let Some(file) = sqlite_file(&database.url, directory) else { return Ok(None) };
+    /// Makes sure that nobody else serves from a SQLite file, under whatever name, as long as the answer is kept; on PostgreSQL there
+    /// is nothing to make sure of.
+    pub(crate) fn alone(&self, db: &Db) -> Result<Option<Hold>> {
+        if db.is_shared() {
+            return Ok(None);
+        }
         if self.0.len() < House::ALL.len() {
             return Err(one_process(
                 "roles.serve (--role)",
@@ -103,19 +105,15 @@ impl Roles {
                  PostgreSQL ([database] url)",
             ));
         }
-        let mut name = file.into_os_string();
-        name.push(".lock");
-        let lock = File::create(&name)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(lock)),
-            Err(std::fs::TryLockError::Error(cause)) => Err(cause.into()),
-            Err(std::fs::TryLockError::WouldBlock) => Err(one_process(
+        let taken = || {
+            one_process(
                 "database.url",
                 "另一个进程正在服务这个 SQLite 数据库；两个进程各有各的写入者与通知，彼此看不见。请先停止那个进程，或改用 PostgreSQL",
                 "another process serves this SQLite database; two would each have a writer and a bell of its own and not hear \
                  each other. Stop that process first, or take PostgreSQL",
-            )),
-        }
+            )
+        };
+        db.hold()?.map(Some).ok_or_else(taken)
     }
 }
 
@@ -137,19 +135,18 @@ mod tests {
         assert_eq!(parse(&["console"]).unwrap_err().reason(), Reason::NotInList);
     }
 
-    #[test]
-    fn a_sqlite_file_is_served_by_one() {
+    #[tokio::test]
+    async fn a_sqlite_file_is_served_by_one() {
         let folder = tempfile::tempdir().unwrap();
-        let url = |url: &str| Database { url: url.into(), sqlite_readers: 1, postgres_connections: 2, probe_ms: 5_000 };
-        let (file, server) = (url("sqlite:a.db"), url("postgres://x/y"));
-        let (all, one) = (Roles::parse(&[]).unwrap(), Roles::parse(&["registry".into()]).unwrap());
-        let first = all.alone(&file, folder.path()).unwrap();
+        let open = || Db::create("sqlite:a.db", folder.path(), 1, 1);
+        let (one, other) = (open().await.unwrap(), open().await.unwrap());
+        let (all, some) = (Roles::parse(&[]).unwrap(), Roles::parse(&["registry".into()]).unwrap());
+        let first = all.alone(&one).unwrap();
         assert!(first.is_some());
-        for refused in [all.alone(&file, folder.path()), one.alone(&file, folder.path())] {
+        for refused in [all.alone(&other), some.alone(&other)] {
             assert_eq!(refused.unwrap_err().reason(), Reason::Busy);
         }
-        assert!(one.alone(&server, folder.path()).unwrap().is_none());
         drop(first);
-        assert!(all.alone(&file, folder.path()).unwrap().is_some());
+        assert!(all.alone(&other).unwrap().is_some());
     }
 }

@@ -42,7 +42,7 @@ const ALL: u32 = 100_000;
 static TEMPLATE: LazyLock<TempDir> = LazyLock::new(|| {
     let folder = folder();
     runtime().block_on(async {
-        let db = Db::open(URL, folder.path(), 1, 1).await.unwrap();
+        let db = Db::create(URL, folder.path(), 1, 1).await.unwrap();
         let migrations = [ledger::MIGRATIONS, qianshou_registry::MIGRATIONS, qianshou_exchange::MIGRATIONS];
         db.migrate(&migrations.concat()).await.unwrap();
         db.close().await;

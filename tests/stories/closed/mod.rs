@@ -1,5 +1,6 @@
 //! Closed doors: what strangers, mistakes, faulty peers and broken machines do not bring about.
 
+mod backups;
 mod disk;
 mod tokens;
 mod walk;
@@ -11,3 +12,4 @@ mod received;
 mod bounds;
 mod chain;
 mod disk;
+mod files;

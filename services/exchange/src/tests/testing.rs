@@ -83,7 +83,7 @@ impl TestNode {
     }
 
     pub async fn ledger(folder: &std::path::Path, code: &str, clock: &Clock) -> Ledger {
-        let db = Db::open("sqlite:node.db", folder, 2, 2).await.unwrap();
+        let db = Db::create("sqlite:node.db", folder, 2, 2).await.unwrap();
         let migrations = [ledger::MIGRATIONS, crate::MIGRATIONS, &[TABLES]].concat();
         db.migrate(&migrations).await.unwrap();
         Ledger::open(db, code, Arc::new(kinds()), clock.clone(), ledger::Limits::default()).await.unwrap()

@@ -17,7 +17,10 @@ use tokio::{
 };
 
 use super::{Db, Migration, Pools, Row, Tx, postgres, sqlite, tx::On};
-use crate::error::{Error, Reason, Result};
+use crate::{
+    error::{Error, Reason, Result},
+    files::private_file,
+};
 
 /// What the copy of a SQLite database is called.
 const FILE: &str = "qianshou.db";
@@ -104,6 +107,7 @@ fn levels_of(rows: &[Row]) -> Result<Levels> {
 }
 
 async fn snapshot_sqlite(read: &SqlitePool, file: &Path, also: &'static str) -> Result<(Levels, Vec<Row>)> {
+    private_file(file, &[])?;
     sqlite(read, "VACUUM INTO $1".into(), crate::binds![file.to_string_lossy().as_ref()]).await?;
     File::open(file).await?.sync_all().await?;
     let options = SqliteConnectOptions::new().filename(file).read_only(true).immutable(true);

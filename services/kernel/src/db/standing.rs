@@ -6,9 +6,7 @@
 
 use std::{
     fmt,
-    fs::Metadata,
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -23,7 +21,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Db, Pools, Tx};
+use super::{
+    Db, Pools, Tx,
+    place::{Hold, Place},
+};
 use crate::{
     binds,
     error::{Error, Reason, Refusal, Result, Violation},
@@ -159,31 +160,6 @@ struct Known {
     place: Option<Place>,
 }
 
-/// A file as it was when it was opened.
-#[derive(Debug)]
-struct Place {
-    file: PathBuf,
-    device: u64,
-    inode: u64,
-}
-
-impl Place {
-    fn of(file: &Path) -> Result<Self> {
-        let found = std::fs::metadata(file)?;
-        Ok(Self { file: file.to_owned(), device: found.dev(), inode: found.ino() })
-    }
-
-    fn has_room(&self) -> bool {
-        let folder = self.file.parent().unwrap_or(&self.file);
-        rustix::fs::statvfs(folder).is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) >= ROOM_BYTES)
-    }
-
-    fn holds(&self) -> bool {
-        let same = |found: Metadata| found.dev() == self.device && found.ino() == self.inode;
-        std::fs::metadata(&self.file).is_ok_and(same)
-    }
-}
-
 impl Standing {
     /// Of a database whose file, if it is one, was opened just now.
     pub(super) fn new(file: Option<&Path>) -> Result<Self> {
@@ -208,7 +184,7 @@ impl Standing {
 
     fn must_have_room(&self) -> Result<()> {
         match &self.0.place {
-            Some(place) if !place.has_room() => Err(Away::Full.into()),
+            Some(place) if place.free_bytes() < ROOM_BYTES => Err(Away::Full.into()),
             _ => Ok(()),
         }
     }
@@ -302,6 +278,13 @@ impl Db {
         Ok(())
     }
 
+    /// Makes sure that no other process serves the same file, as long as the answer lives. `None`: one does. On PostgreSQL any number
+    /// may, and there is nothing to hold.
+    pub fn hold(&self) -> Result<Option<Hold>> {
+        let place = self.standing.0.place.as_ref();
+        place.ok_or_else(|| Error::broken("a server's database cannot be held"))?.hold()
+    }
+
     /// Tries whether a commit lasts, for whoever examines the database.
     ///
     /// # Errors
@@ -365,4 +348,40 @@ fn ballast() -> Vec<u8> {
         state.to_le_bytes()
     };
     (0..BALLAST_BYTES / 8).flat_map(|_| step()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn away_is_not_refused() {
+        // FULL, IOERR_SHORT_READ, BUSY_SNAPSHOT, CONSTRAINT_UNIQUE, ERROR, TOOBIG
+        for (code, away) in [
+            (13, Some(Away::Full)),
+            (522, Some(Away::Failing)),
+            (517, Some(Away::Silent)),
+            (2067, None),
+            (1, None),
+            (18, None),
+        ] {
+            assert_eq!(of_sqlite(code), away, "{code}");
+        }
+        for (code, away) in [
+            ("53100", Some(Away::Full)),
+            ("57P01", Some(Away::Silent)),
+            ("57P03", Some(Away::Silent)),
+            ("08006", Some(Away::Silent)),
+            ("25006", Some(Away::Failing)),
+            ("58030", Some(Away::Failing)),
+            ("57014", None),
+            ("40P01", None),
+            ("23505", None),
+            ("42P01", None),
+        ] {
+            assert_eq!(of_postgres(code), away, "{code}");
+        }
+        assert_eq!(Away::of(&sqlx::Error::PoolTimedOut), Some(Away::Silent));
+        assert_eq!(Away::of(&sqlx::Error::RowNotFound), None);
+    }
 }

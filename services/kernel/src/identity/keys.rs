@@ -24,13 +24,17 @@ use time::OffsetDateTime;
 
 use crate::{
     clock::Clock,
+    config::Loaded,
     error::{Error, Reason, Result},
+    files::{open_to_others, private_file, private_folder},
     id::is_node,
 };
 
 /// Certificates are pinned or stand under our own authority, so their term is the authority's, not a habit of browsers.
 const AUTHORITY_TERM_YEARS: i64 = 30;
 const LEAF_TERM_YEARS: i64 = 20;
+/// The file of the key that seals identity numbers.
+pub const SEAL: &str = "seal.key";
 
 /// Everything secret a node has. `Debug` shows whose it is and nothing more.
 pub struct NodeKeys {
@@ -68,6 +72,14 @@ impl NodeKeys {
     /// # Errors
     /// A refusal if the node's code or a name is not one, or if keys are there already.
     pub fn create(directory: &Path, node: &str, names: &[String]) -> Result<Self> {
+        Self::create_apart(directory, directory, node, names)
+    }
+
+    /// As [`NodeKeys::create`], with the key that seals identity numbers in another folder.
+    ///
+    /// # Errors
+    /// As [`NodeKeys::create`]; a seal key that is there already is not taken.
+    pub fn create_apart(directory: &Path, seal_directory: &Path, node: &str, names: &[String]) -> Result<Self> {
         if !is_node(node) {
             return Err(Error::refused("node", Reason::Malformed, "an administrative code such as 64"));
         }
@@ -91,7 +103,13 @@ impl NodeKeys {
             return Err(cause);
         }
         sync_folder(directory.parent().unwrap_or(directory))?;
-        Self::open(directory)
+        if seal_directory.components().ne(directory.components()) {
+            private_folder(seal_directory)?;
+            private_file(&seal_directory.join(SEAL), format!("{}\n", hex::encode(seal)).as_bytes())?;
+            sync_folder(seal_directory)?;
+            fs::remove_file(directory.join(SEAL))?;
+        }
+        Self::open_apart(directory, seal_directory)
     }
 
     /// Reads the keys of a node.
@@ -99,9 +117,54 @@ impl NodeKeys {
     /// # Errors
     /// A broken machine's, naming the file that cannot be read.
     pub fn open(directory: &Path) -> Result<Self> {
+        Self::open_apart(directory, directory)
+    }
+
+    /// The keys of a configured node.
+    ///
+    /// # Errors
+    /// As [`NodeKeys::open`].
+    pub fn of(loaded: &Loaded) -> Result<Self> {
+        Self::open_apart(&loaded.keys_directory(), &loaded.seal_directory())
+    }
+
+    /// The public half of the signing key that stands in a folder, which may lack other keys.
+    ///
+    /// # Errors
+    /// As [`NodeKeys::open`].
+    pub fn public_key_in(directory: &Path) -> Result<[u8; 32]> {
+        Ok(signing_key(directory)?.verifying_key().to_bytes())
+    }
+
+    /// The key that seals identity numbers, if it is in this folder.
+    ///
+    /// # Errors
+    /// As [`NodeKeys::open`].
+    pub fn seal_in(directory: &Path) -> Result<Option<[u8; 32]>> {
+        let path = directory.join(SEAL);
+        path.exists().then(|| read_secret(&path)).transpose()
+    }
+
+    /// Makes sure that only their owner reads a node's keys.
+    ///
+    /// # Errors
+    /// A refusal with the command that mends it.
+    pub fn must_be_private(loaded: &Loaded) -> Result<()> {
+        for place in [loaded.keys_directory(), loaded.seal_directory().join(SEAL)] {
+            if let Some(open) = open_to_others(&place) {
+                let (open, place) = (open.display(), place.display());
+                let zh = format!("{open} 可被他人读取；请执行 chmod -R go= {place}，并考虑何人可能已读取");
+                let en =
+                    format!("{open} can be read by others; chmod -R go= {place}, and think of who may have read it");
+                return Err(Error::told("keys", Reason::Forbidden, zh, en));
+            }
+        }
+        Ok(())
+    }
+
+    fn open_apart(directory: &Path, seal_directory: &Path) -> Result<Self> {
         let node = read(&directory.join("node"))?.trim().to_owned();
-        let path = directory.join("signing.pem");
-        let signing = SigningKey::from_pkcs8_pem(&read(&path)?).map_err(|cause| unreadable(&path, cause))?;
+        let signing = signing_key(directory)?;
         let mut domains = BTreeMap::new();
         for entry in fs::read_dir(directory.join("domains"))? {
             let path = entry?.path();
@@ -119,7 +182,7 @@ impl NodeKeys {
             server: TlsIdentity::read(directory, "server")?,
             peer: TlsIdentity::read(directory, "peer")?,
             blind: read_secret(&directory.join("blind.key"))?,
-            seal: read_secret(&directory.join("seal.key"))?,
+            seal: read_secret(&seal_directory.join(SEAL))?,
             domains,
             directory: directory.to_owned(),
         })
@@ -236,7 +299,7 @@ fn write_all(
         ("peer.pem", &peer),
         ("peer.key", &peer_key),
         ("blind.key", &hex::encode(blind)),
-        ("seal.key", &hex::encode(seal)),
+        (SEAL, &hex::encode(seal)),
     ] {
         write(&draft.join(name), text)?;
     }
@@ -285,6 +348,11 @@ fn certificate(cause: rcgen::Error) -> Error {
 
 fn unreadable(path: &Path, cause: impl fmt::Display) -> Error {
     Error::broken(format!("{}: {cause}", path.display()))
+}
+
+fn signing_key(directory: &Path) -> Result<SigningKey> {
+    let path = directory.join("signing.pem");
+    SigningKey::from_pkcs8_pem(&read(&path)?).map_err(|cause| unreadable(&path, cause))
 }
 
 fn read(path: &Path) -> Result<String> {

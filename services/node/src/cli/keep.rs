@@ -16,10 +16,17 @@ use crate::{backup, node};
 #[derive(Args)]
 pub(super) struct Backup {
     /// An empty folder, or one that is not there yet.
-    dir: PathBuf,
+    #[arg(required_unless_present = "new_recovery_key")]
+    dir: Option<PathBuf>,
     /// The node's configuration.
-    #[arg(long)]
-    config: PathBuf,
+    #[arg(long, required_unless_present = "new_recovery_key")]
+    config: Option<PathBuf>,
+    /// Encrypts the backup to the holder of a recovery key: its public half, age1…; several for several holders.
+    #[arg(long, value_name = "AGE_PUBLIC_KEY")]
+    recipient: Vec<String>,
+    /// Makes a recovery key in this file, prints its public half, and does nothing else. Keep the file away from the node.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dir", "config", "recipient"])]
+    new_recovery_key: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -27,13 +34,32 @@ pub(super) struct Backup {
 
 impl Backup {
     pub(super) async fn run(self) -> Result<()> {
-        let made = backup::take(&self.config, &self.dir, &Clock::system()).await?;
+        if let Some(file) = &self.new_recovery_key {
+            let public = backup::new_key(file)?;
+            if self.json {
+                println!("{}", json!({"recipient": public, "identity": file}));
+            } else {
+                println!("{public}");
+                eprintln!(
+                    "恢复密钥已写入 {0}，请离线保管，勿留在节点上 | the recovery key is in {0}: keep it offline, not at the node",
+                    file.display()
+                );
+            }
+            return Ok(());
+        }
+        let (Some(dir), Some(config)) = (&self.dir, &self.config) else { return Ok(()) };
+        let made = backup::take(config, dir, &self.recipient, &Clock::system()).await?;
         if self.json {
             println!("{}", json!(made));
-        } else {
-            let (node, epoch, position) = (&made.node, made.epoch, made.position);
-            println!("已备份 | backed up: node {node}, epoch {epoch}, position {position}, {}", self.dir.display());
+            return Ok(());
+        }
+        let (node, epoch, position, key) = (&made.node, made.epoch, made.position, &made.key_id);
+        println!("已备份 | backed up: node {node}, epoch {epoch}, position {position}, {}", dir.display());
+        println!("签名密钥 | signed by key: {key}");
+        if self.recipient.is_empty() {
             println!("其中含有私钥，请妥善保管 | it holds the private keys: keep it as safe as the node");
+        } else {
+            println!("已加密，只有恢复密钥能打开 | it is encrypted: only the recovery key opens it");
         }
         Ok(())
     }
@@ -49,6 +75,12 @@ pub(super) struct Restore {
     /// An empty database of the same kind as the one that was backed up; absent: a SQLite file in the new folder.
     #[arg(long)]
     database: Option<String>,
+    /// The recovery key of an encrypted backup, a file as `backup --new-recovery-key` or `age-keygen` writes it.
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+    /// Takes a backup of an older program, which is not signed.
+    #[arg(long)]
+    unsigned: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -56,28 +88,61 @@ pub(super) struct Restore {
 
 impl Restore {
     pub(super) async fn run(self) -> Result<()> {
-        let backup::Restored { config, manifest, epoch } =
-            backup::restore(&self.dir, &self.to, self.database.as_deref()).await?;
-        let config = config.display();
+        let asked = backup::Asked {
+            directory: &self.dir,
+            to: &self.to,
+            database: self.database.as_deref(),
+            identity: self.identity.as_deref(),
+            may_be_unsigned: self.unsigned,
+        };
+        let restored = backup::restore(asked).await?;
         if self.json {
-            let (node, from, position) = (manifest.node, manifest.epoch, manifest.position);
-            println!(
-                "{}",
-                json!({"config": config.to_string(), "node": node, "from_epoch": from, "epoch": epoch, "position": position})
-            );
+            println!("{}", as_json(&restored));
             return Ok(());
         }
+        let backup::Restored { config, manifest, epoch, token, settings, seal_missing } = restored;
+        let config = config.display();
         println!("已恢复 | restored: {config}");
+        println!("签名密钥，请与节点名片核对 | signed by key, compare it with the node's card: {}", manifest.key_id);
         println!("纪元 | epoch: {} → {epoch}", manifest.epoch);
+        println!("与默认值不同的配置 | settings other than the defaults:");
+        settings.iter().for_each(|(key, value, place)| println!("  {key} = {value}    # {place}"));
+        println!(
+            "备份中的令牌均已撤销；新的管理员令牌，仅显示一次 | all tokens of the backup are revoked; a new administrator's,"
+        );
+        println!("shown once (QIANSHOU_TOKEN): {token}");
         println!("旧节点不得再启动；对方节点的数据流将停止，直到声明新纪元，届时对方持有而备份中没有的记录即告结束");
         println!(
             "Never start the old node again. Its peers' streams stand still until the new epoch is declared; what"
         );
         println!("they hold and the backup does not, ends with that.");
+        if let Some(seal) = seal_missing {
+            println!(
+                "备份不含封存密钥，启动前请放回 | the backup is without the seal key; put it back first: {}",
+                seal.display()
+            );
+        }
         println!("下一步 | next: qianshou serve --config {config}");
         println!("            qianshou epoch declare --config {config}");
         Ok(())
     }
+}
+
+fn as_json(restored: &backup::Restored) -> serde_json::Value {
+    let backup::Restored { config, manifest, epoch, token, settings, seal_missing } = restored;
+    let setting =
+        |(key, value, place): &(String, String, String)| (key.clone(), json!({"value": value, "origin": place}));
+    json!({
+        "config": config,
+        "node": manifest.node,
+        "from_epoch": manifest.epoch,
+        "epoch": epoch,
+        "position": manifest.position,
+        "key_id": manifest.key_id,
+        "token": token,
+        "settings": settings.iter().map(setting).collect::<serde_json::Map<_, _>>(),
+        "seal_missing": seal_missing,
+    })
 }
 
 #[derive(Args)]

@@ -39,7 +39,7 @@ impl Init {
         let token = node::init(&self.dir, &self.province, self.name.as_deref(), self.database.as_deref()).await?;
         let config = std::path::absolute(self.dir.join("node.toml"))?;
         let loaded = Config::load(&config)?;
-        let keys = NodeKeys::open(&loaded.keys_directory())?;
+        let keys = NodeKeys::of(&loaded)?;
         if self.json {
             println!("{}", json!({"config": config, "ca": keys.ca_path, "token": token}));
         } else {
@@ -144,7 +144,7 @@ impl DomainCommand {
     pub(super) fn run(self) -> Result<()> {
         let Self::Add { config, name, key } = self;
         let loaded = Config::load(&config)?;
-        let mut keys = NodeKeys::open(&loaded.keys_directory())?;
+        let mut keys = NodeKeys::of(&loaded)?;
         let key = key.map(|file| read_key(&std::fs::read_to_string(file)?)).transpose()?;
         keys.add_domain(&name, key)?;
         println!("{}", loaded.keys_directory().join("domains").join(format!("{name}.key")).display());

@@ -82,7 +82,7 @@ async fn open(root: &Path, code: &'static str, name: &str, domain: Option<[u8; 3
     }
     let loaded = Config::load(&directory.join("node.toml"))?;
     if let Some(key) = domain {
-        NodeKeys::open(&loaded.keys_directory())?.add_domain(DOMAIN, Some(key))?;
+        NodeKeys::of(&loaded)?.add_domain(DOMAIN, Some(key))?;
     }
     let node = Node::open(loaded, Clock::system(), None).await?;
     let token = node.administrator("demo").await?;

@@ -7,11 +7,12 @@ use qianshou_kernel::{
     config::Loaded,
     db::sqlite_file,
     error::Result,
+    files::open_to_others,
     identity::{self, NodeKeys, check_card, valid_until_ms},
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
-use super::{Seen, below, fail, ok, shown, text, warn, worst};
+use super::{Seen, fail, ok, shown, text, warn, worst};
 
 const FREE_LEAST_BYTES: u64 = 1 << 30;
 const FREE_FEW_BYTES: u64 = 10 << 30;
@@ -21,14 +22,16 @@ const SYNCS: usize = 9;
 pub(super) const SOON_DAYS: i64 = 30;
 const DAY_MS: i64 = 86_400_000;
 
-/// Only its owner reads the configuration, for it may hold the database's password.
+/// Only its owner enters the folder, for configuration and database hold what nobody else should read.
 pub(super) fn folder(loaded: &Loaded) -> Seen {
-    let file = loaded.directory.join("node.toml");
-    let open = fs::metadata(&file).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0);
-    if open && loaded.config.database.url.contains('@') && !loaded.config.database.url.starts_with("sqlite:") {
-        return warn(format!("{} can be read by others", shown(&file)), format!("chmod 600 {}", shown(&file)));
+    let folder = &loaded.directory;
+    let open = |path: &Path| fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0);
+    let database = sqlite_file(&loaded.config.database.url, folder);
+    let looked_at = [Some(folder.clone()), Some(folder.join("node.toml")), database];
+    match looked_at.into_iter().flatten().find(|path| open(path)) {
+        Some(path) => warn(format!("{} can be read by others", shown(&path)), format!("chmod go= {}", shown(&path))),
+        None => ok(shown(folder)),
     }
-    ok(shown(&loaded.directory))
 }
 
 /// Room for what comes, where the folder is and where the database's file is, and a disk that answers.
@@ -86,11 +89,12 @@ pub(super) fn keys(loaded: &Loaded, keys: &Result<NodeKeys>) -> Seen {
         let note = format!("the keys are those of node {}, node.code is {}", keys.node, loaded.config.node.code);
         return fail(note, format!("set node.code = \"{}\"", keys.node));
     }
-    let others = |path: &std::path::PathBuf| fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o077 != 0);
-    match below(&directory).into_iter().find(others) {
-        Some(path) => {
-            fail(format!("{} can be read by others", shown(&path)), format!("chmod -R go= {}", shown(&directory)))
-        }
+    let seal = loaded.seal_directory().join(identity::SEAL);
+    match open_to_others(&directory).or_else(|| open_to_others(&seal)) {
+        Some(path) => fail(
+            format!("{} can be read by others", shown(&path)),
+            format!("chmod -R go= {} {}", shown(&directory), shown(&seal)),
+        ),
         None => ok(format!("{}, {} pseudonym domains", keys.key_id, keys.domains.len())),
     }
 }

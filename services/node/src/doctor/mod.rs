@@ -6,7 +6,7 @@ mod folder;
 mod running;
 mod treaty;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use qianshou_kernel::{
     clock::Clock,
@@ -110,7 +110,7 @@ pub async fn examine(config: &Path, line: Option<Line>, clock: &Clock) -> Vec<Ch
     report.add(1, ok(format!("node {}", loaded.config.node.code)));
     report.add(2, folder::folder(&loaded));
     report.add(3, folder::disk(&loaded));
-    let keys = NodeKeys::open(&loaded.keys_directory());
+    let keys = NodeKeys::of(&loaded);
     report.add(4, folder::keys(&loaded, &keys));
     if let Ok(keys) = &keys {
         report.add(5, folder::certificates(keys, clock));
@@ -161,14 +161,4 @@ fn text(error: &Error) -> String {
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
-}
-
-/// Everything below a folder, the folder itself first.
-fn below(folder: &Path) -> Vec<PathBuf> {
-    let mut found = vec![folder.to_owned()];
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() { found.extend(below(&path)) } else { found.push(path) }
-    }
-    found
 }

@@ -74,7 +74,7 @@ impl House {
     /// The nation's.
     pub async fn open() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let db = Db::open("sqlite:test.db", directory.path(), 2, 4).await.unwrap();
+        let db = Db::create("sqlite:test.db", directory.path(), 2, 4).await.unwrap();
         db.migrate(&[ledger::MIGRATIONS, MIGRATIONS, &[INDEX]].concat()).await.unwrap();
         let ledger = Ledger::open(db, "00", Arc::new(kinds()), Clock::fixed(NOW_MS), Limits::default()).await.unwrap();
         let reporting = Reporting::new(ledger.clone(), Duration::from_secs(20)).unwrap();
