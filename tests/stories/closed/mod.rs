@@ -1,4 +1,5 @@
 //! Closed doors: what strangers, mistakes, faulty peers and broken machines do not bring about.
 
+mod bounds;
 mod disk;
 mod received;
