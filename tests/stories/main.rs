@@ -5,6 +5,7 @@
 mod architecture;
 mod contract;
 mod exchange;
+mod fuzz;
 mod keeping;
 mod ledger;
 mod pairing;
