@@ -8,3 +8,5 @@ pub mod doctor;
 pub mod node;
 mod roles;
 mod sheet;
+
+pub use sheet::probe::{Examined, examine, examine_rows};

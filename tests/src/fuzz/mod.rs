@@ -5,14 +5,21 @@
 //! the target's `check`, under a guard against panics, with its time and the process's memory measured ([`run`]) → what was
 //! broken, with the input made as small as it can be. Nothing is learned from one execution for the next, so any is repeated alone.
 
+mod card;
 pub mod chance;
+mod clause;
+mod config;
 mod filter;
 mod mask;
 pub mod matter;
 mod oracle;
+mod page;
 mod protobuf;
+mod record;
 pub mod run;
 pub mod script;
+mod sheet;
+mod text;
 
 use std::str::FromStr;
 
@@ -57,6 +64,13 @@ pub const TARGETS: &[Named] = &[
     Named { name: "protobuf", open: protobuf::open },
     Named { name: "filter", open: filter::open },
     Named { name: "mask", open: mask::open },
+    Named { name: "record", open: record::open },
+    Named { name: "clause", open: clause::open },
+    Named { name: "page", open: page::open },
+    Named { name: "sheet", open: sheet::open },
+    Named { name: "card", open: card::open },
+    Named { name: "config", open: config::open },
+    Named { name: "text", open: text::open },
 ];
 
 /// The target of this name.
@@ -96,6 +110,24 @@ mutations! {
     KeepUnknown "keep-unknown" "mask"
     /// A mask drops a frame in which nothing is allowed.
     DropFrame "drop-frame" "mask"
+    /// A record in its form gets another each time.
+    Unstable "unstable" "record"
+    /// The index of words is empty.
+    LoseWords "lose-words" "record"
+    /// A provider shows a field that no clause names.
+    ShowMore "show-more" "clause"
+    /// The consumer takes records of other homes from whoever sends them.
+    TrustSender "trust-sender" "page"
+    /// The consumer acknowledges before it has committed.
+    EarlyReceipt "early-receipt" "page"
+    /// The last row of a file is not read.
+    LoseRow "lose-row" "sheet"
+    /// A card is taken for sound if it has any signature.
+    TrustCard "trust-card" "card"
+    /// A refusal repeats the file that it refuses.
+    TellSecret "tell-secret" "config"
+    /// An area is over where it begins.
+    EarlyEnd "early-end" "text"
 }
 
 impl FromStr for Mutation {

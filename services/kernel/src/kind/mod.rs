@@ -9,6 +9,7 @@ mod field;
 mod found;
 mod list;
 mod page;
+mod probe;
 mod put;
 mod rpc;
 mod verbs;
@@ -19,6 +20,7 @@ pub use check::{Check, Days};
 pub use field::{FEN_MOST, Field, Parts, Several, columns};
 pub use list::{ListQuery, Listed};
 pub use page::{page_key, page_token};
+pub use probe::{Formed, FoundBy, version_of};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 pub use put::Outcome;
@@ -271,6 +273,7 @@ pub struct Kind {
     /// Which making of the index this binary has.
     pub index_level: i64,
     index: fn(&[u8], Option<&str>) -> Result<Index, prost::DecodeError>,
+    former: probe::Former,
 }
 
 impl Kind {
@@ -291,6 +294,7 @@ impl Kind {
             sheet: N::SHEET,
             index_level: FOUND_LEVEL * 1_000 + N::INDEX_LEVEL,
             index: index::<N>,
+            former: probe::formed::<N>,
         }
     }
 

@@ -19,6 +19,7 @@ mod web;
 pub use admit::caller;
 pub use connection::Remote;
 pub use gateway::Away;
+pub use limits::asked as asked_deadline;
 pub use peers::PeerSet;
 pub(crate) use tls::{pinning, trusting};
 
