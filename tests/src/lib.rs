@@ -18,6 +18,7 @@ pub mod fuzz;
 pub mod halves;
 pub mod kill;
 pub mod node;
+pub mod outage;
 pub mod process;
 pub mod refusal;
 pub mod sample;

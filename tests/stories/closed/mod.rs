@@ -1,0 +1,4 @@
+//! Closed doors: what strangers, mistakes and broken machines do not bring about.
+
+mod bounds;
+mod disk;
