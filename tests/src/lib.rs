@@ -14,6 +14,7 @@ pub mod crowd;
 pub mod database;
 pub mod desk;
 pub mod forger;
+pub mod fuzz;
 pub mod halves;
 pub mod kill;
 pub mod node;

@@ -6,6 +6,7 @@ mod architecture;
 mod closed;
 mod contract;
 mod exchange;
+mod fuzz;
 mod keeping;
 mod ledger;
 mod pairing;

@@ -282,7 +282,11 @@ impl Config {
         Ok(Layers::default_layer()?.config)
     }
 
-    fn load_with(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Loaded> {
+    /// [`Config::load`] with another environment.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_with(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Loaded> {
         let path = std::path::absolute(path)?;
         let mut layers = Layers::default_layer()?;
         layers.add_file(&path)?;

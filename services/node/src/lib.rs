@@ -10,3 +10,5 @@ pub mod node;
 mod roles;
 mod sheet;
 mod verify;
+
+pub use sheet::probe::{Examined, examine, examine_rows};

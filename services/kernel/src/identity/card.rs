@@ -9,7 +9,7 @@ use rustls::{
     server::ParsedCertificate,
 };
 
-use super::{NodeKeys, key_id, peer_name, verify};
+use super::{NodeKeys, key_id, peer_name, valid_until_ms, verify};
 use crate::{
     error::{Reason, Refusal, Result},
     id::is_node,
@@ -74,7 +74,9 @@ fn is_certificate_of(node: &str, der: &[u8]) -> bool {
     let der = CertificateDer::from(der);
     let parsed = ParsedCertificate::try_from(&der);
     let name = ServerName::try_from(peer_name(node));
+    // One whose end cannot be read would be refused at the first handshake, and nobody could warn of it.
     der.len() <= CERTIFICATE_MAX_BYTES
+        && valid_until_ms(&der).is_some()
         && parsed.is_ok_and(|parsed| name.is_ok_and(|name| verify_server_name(&parsed, &name).is_ok()))
 }
 
@@ -116,6 +118,13 @@ mod tests {
             assert_eq!(refusal.reason(), Reason::CardInvalid);
             assert!(refusal.0[0].en.ends_with(what), "{what}: {refusal}");
         }
+        let mut endless = Card { signature: None, ..sound.clone() };
+        let mut certificate = endless.certificate().to_vec();
+        let ends = certificate.windows(2).rposition(|pair| pair == [0x17, 13]).unwrap();
+        certificate[ends + 2] = b'x';
+        endless.certificate = Some(certificate.into());
+        endless.signature = Some(keys.sign(CARD_CONTEXT, &endless.encode_to_vec()));
+        assert!(check_card(&endless).is_err(), "its end cannot be read");
         assert!(check_card(&card(&keys, &"长".repeat(201), "")).is_err());
         assert!(check_card(&card(&keys, "two\nlines", "")).is_err());
     }

@@ -492,7 +492,7 @@ impl Verbs {
 }
 
 /// Brings a record into its one form and says what is wrong with it.
-fn in_form<N: Noun>(noun: &mut N::Record, check: &mut Check) {
+pub(super) fn in_form<N: Noun>(noun: &mut N::Record, check: &mut Check) {
     N::FIELDS.iter().for_each(|field| field.check(noun, check));
     N::check(noun, check);
 }

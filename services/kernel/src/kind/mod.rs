@@ -9,6 +9,7 @@ mod field;
 mod found;
 mod list;
 mod page;
+mod probe;
 mod put;
 mod rpc;
 mod shape;
@@ -21,6 +22,7 @@ pub use field::{FEN_MOST, Field, Parts, Several, columns};
 pub use list::{ListQuery, Listed};
 pub(crate) use page::READ_AHEAD;
 pub use page::{ANSWER_MAX_BYTES, page_key, page_token};
+pub use probe::{Formed, FoundBy, version_of};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 pub use put::Outcome;
@@ -276,6 +278,7 @@ pub struct Kind {
     pub index_level: i64,
     index: fn(&[u8], Option<&str>) -> Result<Index, prost::DecodeError>,
     shape: fn(&[u8], &Bounds) -> Result<(), Misshape>,
+    former: probe::Former,
 }
 
 impl Kind {
@@ -297,6 +300,7 @@ impl Kind {
             index_level: FOUND_LEVEL * 1_000 + N::INDEX_LEVEL,
             index: index::<N>,
             shape: shape::check::<N>,
+            former: probe::formed::<N>,
         }
     }
 

@@ -138,7 +138,7 @@ fn unread(answer: Response) -> Response {
 }
 
 /// A caller's deadline: `grpc-timeout`, at most eight digits and a unit.
-fn asked(headers: &HeaderMap) -> Option<Duration> {
+pub fn asked(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let number: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;

@@ -26,6 +26,7 @@ pub use admit::caller;
 pub use connection::Remote;
 pub use gateway::Away;
 pub use health::Troubles;
+pub use limits::asked as asked_deadline;
 pub use peers::PeerSet;
 pub(crate) use tls::{pinning, trusting};
 

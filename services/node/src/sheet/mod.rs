@@ -10,6 +10,7 @@ pub(crate) mod client;
 pub(crate) mod export;
 mod header;
 pub(crate) mod import;
+pub mod probe;
 mod progress;
 pub(crate) mod read;
 pub(crate) mod receipt;

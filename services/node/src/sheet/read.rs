@@ -147,7 +147,7 @@ impl Opened {
     /// Strict UTF-8, else GB18030, unless the file says itself what it is.
     fn find_encoding(&mut self, file: &Path) -> Result<()> {
         let mut start = [0_u8; 3];
-        let length = fill(&mut self.bytes(file)?, &mut start)?;
+        let length = fill(&mut self.bytes(file)?, &mut start).map_err(|cause| unreadable(file, &cause))?;
         if let Some((encoding, _)) = Encoding::for_bom(&start[..length]) {
             self.encoding = encoding;
             return Ok(());
@@ -474,6 +474,8 @@ mod tests {
             ("old.xls", &[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1][..]),
             ("cut.xlsx", b"PK\x03\x04 and nothing more"),
             ("picture.csv", &[0x89, 0xff, 0xff, 0x00, 0xff]),
+            ("cut.csv.gz", &[0x1f, 0x8b]),
+            ("broken.csv.gz", &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff]),
         ] {
             let refused = rows(&files.with(name, bytes)).unwrap_err();
             assert_eq!(refused.reason(), Reason::Malformed, "{name}: {refused}");
