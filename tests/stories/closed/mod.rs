@@ -6,10 +6,10 @@ mod tokens;
 mod walk;
 //! Doors that stay closed: what was tried on running nodes as an attacker would, and no longer works.
 
-mod bounds;
 mod chain;
 mod received;
 mod bounds;
 mod chain;
+mod bounds;
 mod disk;
 mod files;
