@@ -1,0 +1,3 @@
+//! Closed doors: what an attacker tried, and finds shut.
+
+mod county;
