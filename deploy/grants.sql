@@ -19,7 +19,7 @@ CREATE ROLE qianshou_reporting LOGIN;
 
 -- Everybody: where the ledger stands, what is in it, who calls.
 GRANT SELECT ON head, entries, records, cursors, migrations TO qianshou_registry, qianshou_pairing, qianshou_exchange, qianshou_reporting;
-GRANT SELECT, INSERT, UPDATE ON tokens TO qianshou_registry, qianshou_pairing, qianshou_exchange, qianshou_reporting;
+GRANT SELECT, INSERT, UPDATE ON tokens, probes TO qianshou_registry, qianshou_pairing, qianshou_exchange, qianshou_reporting;
 
 -- Who saves records: the head row is the lock, entries are only added.
 GRANT UPDATE ON head TO qianshou_registry, qianshou_pairing, qianshou_exchange;
