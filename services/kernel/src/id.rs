@@ -212,6 +212,12 @@ impl Area {
         self.path().into_iter().rev().nth(1).filter(|above| *above != Self::NATION)
     }
 
+    /// The county that it lies in; itself, where it is no part of one.
+    #[must_use]
+    pub fn county(&self) -> Self {
+        self.0.get(..6).and_then(Self::parse).unwrap_or_else(|| self.clone())
+    }
+
     /// What stands behind its code.
     ///
     /// Source: 统计用区划代码和城乡划分代码编制规则 (National Bureau of Statistics).
@@ -287,6 +293,10 @@ mod tests {
             ("640104012498", Class::Unconfirmed),
         ] {
             assert_eq!(Area::parse(code).unwrap().class(), class, "{code}");
+        }
+        // A prefecture without counties is one itself.
+        for (code, county) in [("640104012001", "640104"), ("640104", "640104"), ("441900003", "4419"), ("64", "64")] {
+            assert_eq!(Area::parse(code).unwrap().county().as_str(), county);
         }
         let parent = |code: &str| Area::parse(code).unwrap().parent().map(str::to_owned);
         assert_eq!(parent("640104012001").as_deref(), Some("640104012"));

@@ -21,6 +21,7 @@ use crate::{
     domain::{
         catalogue::Catalogue,
         division::{self, Listed},
+        each,
         facts::{self, Counted},
         record::Record,
         same::{Link, Same},
@@ -91,12 +92,13 @@ impl Follow {
         let same: Links = said.map(|(name, record)| (name, record.and_then(|r| self.catalogue.link(&r)))).collect();
 
         let (members, roots, groups) = self.group(&changed, &same).await?;
+        let told = self.told(&groups, &same).await?;
         let records = self.belonging(&members, &groups, changed).await?;
         let before = self.store.facts_by_subject(&list(groups.keys())).await?;
         let mut difference = Facts::default();
         let mut subjects = BTreeMap::new();
         for (subject, roots) in groups {
-            let counted = self.count(&roots, &records);
+            let counted = self.count(&roots, &records, &told);
             let nothing = Facts::default();
             difference.add_all(&counted.facts.since(before.get(&subject).unwrap_or(&nothing)));
             subjects.insert(subject, counted);
@@ -161,6 +163,12 @@ impl Follow {
         Ok((same, self.newest(records.into_values().collect()).await?))
     }
 
+    /// What is said to be the same of the roots of subjects that have several.
+    async fn told(&self, groups: &Sets, links: &Links) -> Result<Same> {
+        let mut roots = groups.values().filter(|roots| roots.len() > 1).flatten().cloned().collect::<BTreeSet<_>>();
+        if roots.is_empty() { Ok(Same::default()) } else { Ok(self.linked(&mut roots, links).await?.0) }
+    }
+
     /// The records that belong to the roots of these subjects, by root.
     async fn belonging(&self, members: &Sets, groups: &Sets, changed: Newest) -> Result<BTreeMap<String, Vec<Record>>> {
         let mut names = self.store.members_by_root(&list(groups.values().flatten())).await?;
@@ -189,10 +197,25 @@ impl Follow {
         self.catalogue.bounded(record, outer)
     }
 
-    fn count(&self, roots: &BTreeSet<String>, records: &BTreeMap<String, Vec<Record>>) -> Counted {
-        let key = roots.iter().find_map(|root| self.catalogue.key_of_root(root));
-        let records: Vec<Record> = roots.iter().filter_map(|root| records.get(root)).flatten().cloned().collect();
-        key.map(|key| facts::count(self.catalogue, key, roots, &records)).unwrap_or_default()
+    /// `same`: what is said of these roots, so that those which only have a person in common count each for itself.
+    fn count(&self, roots: &BTreeSet<String>, records: &BTreeMap<String, Vec<Record>>, same: &Same) -> Counted {
+        let Some(key) = roots.iter().find_map(|root| self.catalogue.key_of_root(root)) else {
+            return Counted::default();
+        };
+        let of = |roots: &BTreeSet<String>| -> Vec<Record> {
+            roots.iter().filter_map(|root| records.get(root)).flatten().cloned().collect()
+        };
+        let mut units: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        if self.catalogue.counts_at_each(key) {
+            for root in roots {
+                units.entry(same.end(root)).or_default().insert(root.clone());
+            }
+        }
+        if units.len() < 2 {
+            return facts::count(self.catalogue, key, roots, &of(roots));
+        }
+        let units: Vec<_> = units.into_values().map(|roots| (roots.clone(), of(&roots))).collect();
+        each::count(self.catalogue, key, &units)
     }
 
     /// What records contribute by their newest entries. What was deleted contributes nothing; what ended otherwise
@@ -225,7 +248,7 @@ impl Follow {
         }
         let mut facts = Facts::default();
         for roots in groups.values() {
-            facts.add_all(&self.count(roots, &members).facts);
+            facts.add_all(&self.count(roots, &members, &same).facts);
         }
         let (counted, expected) = (self.store.tallies().await?, facts.tallies());
         let mut differences = compare(&expected.days, &counted.days);

@@ -11,5 +11,6 @@ mod received;
 mod bounds;
 mod chain;
 mod bounds;
+mod county;
 mod disk;
 mod files;

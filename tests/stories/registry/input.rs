@@ -84,7 +84,7 @@ async fn bad_input_is_refused_and_nothing_is_written(world: World) {
     let workers: [Fault<Worker>; 6] = [
         (|w| w.id_number = None, Reason::Required, "id_number"),
         (|w| w.id_number = Some(wrong_check_digit(&citizen(7))), Reason::CheckDigit, "id_number"),
-        (|w| w.id_number = Some(citizen(1)), Reason::Duplicate, "id_number"),
+        (|w| (w.id_number, w.division) = (Some(citizen(1)), worker(1).division), Reason::Duplicate, "id_number"),
         (|w| w.full_name = Some("姓\u{7f}名".into()), Reason::ControlCharacter, "full_name"),
         (|w| w.until = Some("2019-06-30".into()), Reason::OutOfOrder, "until"),
         (|w| w.station = Some("nodes/64/stations/nobody".into()), Reason::ReferenceNotFound, "station"),

@@ -27,6 +27,8 @@ pub struct Check {
     pub home: String,
     /// What is known of records that are referred to by key.
     known: Option<BTreeMap<String, Name>>,
+    /// Keys that several records in the caller's area have, with these.
+    several: BTreeMap<String, Vec<Name>>,
     /// References by key that have to be looked up.
     pub(crate) lookups: BTreeSet<String>,
     text_max_chars: usize,
@@ -84,6 +86,7 @@ impl Check {
             today,
             home: home.to_owned(),
             known: None,
+            several: BTreeMap::new(),
             lookups: BTreeSet::new(),
             text_max_chars,
             part: String::new(),
@@ -102,8 +105,15 @@ impl Check {
     }
 
     /// The same check once the references by key have been looked up.
-    pub(crate) fn knowing(self, known: BTreeMap<String, Name>) -> Self {
-        Self { known: Some(known), ..self }
+    pub(crate) fn knowing(self, known: BTreeMap<String, Name>, several: BTreeMap<String, Vec<Name>>) -> Self {
+        Self { known: Some(known), several, ..self }
+    }
+
+    /// Says that a key is held in several counties of the caller's area, and which records those are.
+    fn refuse_several(&mut self, field: &str, names: &[Name]) {
+        let field = format!("{}{field}", self.part);
+        let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+        self.violations.push(ambiguous(field, &names.join(", ")));
     }
 
     /// Says that something is wrong.
@@ -239,6 +249,10 @@ impl Check {
         match self.known.as_ref().map(|known| known.get(text)) {
             None => drop(self.lookups.insert(text.clone())),
             Some(Some(name)) => *text = name.to_string(),
+            Some(None) if self.several.contains_key(text) => {
+                let names = self.several[text].clone();
+                self.refuse_several(field, &names);
+            }
             // The key itself may be a citizen number and is not repeated.
             Some(None) => self.refuse(field, Reason::ReferenceNotFound, kind),
         }
@@ -317,6 +331,16 @@ impl Check {
             None => {}
         }
     }
+}
+
+/// A key that two counties of the caller's area hold, which a row without a division does not decide.
+fn ambiguous(field: String, names: &str) -> Violation {
+    let zh = format!("{field}：辖区内有多条记录使用此编号（{names}）；请填写所在地区划代码 division，或直接写记录名称");
+    let en = format!(
+        "{field}: several records in your area have this key ({names}); say which county's is meant by `division`, or write the \
+         record's name"
+    );
+    Violation { field, reason: Reason::Duplicate, zh, en }
 }
 
 /// What lookups by a claim and by a shared text begin with; no text that somebody may write does.

@@ -93,9 +93,11 @@ impl Verbs {
     ) -> Result<Vec<Decided<N>>> {
         let mut drafts = proposals.into_iter().map(|p| self.draft(p)).collect::<Vec<_>>();
         self.find_named(&mut drafts).await?;
-        self.check(&mut drafts).await?;
+        self.check(caller, &mut drafts).await?;
         self.find_by_key(&mut drafts).await?;
         let referred = self.settle(&mut drafts).await?;
+        self.freeze(caller, &mut drafts).await?;
+        let touched = self.touched(&drafts, &referred).await?;
         // What is for the whole of a node's area needs no list of its parts; the nation's code is in none.
         let listed = |area: &String| area != self.ledger.node();
         let places: BTreeSet<String> = drafts.iter().filter_map(|d| d.index.area.clone().filter(listed)).collect();
@@ -104,7 +106,7 @@ impl Verbs {
         } else {
             self.areas.unknown(&places.into_iter().collect::<Vec<_>>()).await?
         };
-        drafts.into_iter().map(|draft| self.conclude(caller, draft, &referred, &unknown)).collect()
+        drafts.into_iter().map(|draft| self.conclude(caller, draft, &referred, &touched, &unknown)).collect()
     }
 
     fn draft<N: Noun>(&self, proposal: Proposal<N>) -> Draft<N> {
@@ -173,7 +175,7 @@ impl Verbs {
     }
 
     /// Brings every noun into its one form; those that refer to others by key are checked again once these are known.
-    async fn check<N: Noun>(&self, drafts: &mut [Draft<N>]) -> Result<()> {
+    async fn check<N: Noun>(&self, caller: &Caller, drafts: &mut [Draft<N>]) -> Result<()> {
         let mut checks = vec![];
         for draft in drafts.iter_mut() {
             let mut check = self.fresh_check();
@@ -182,11 +184,23 @@ impl Verbs {
         }
         let lookups: BTreeSet<String> = checks.iter().flat_map(|check| check.lookups.iter().cloned()).collect();
         let known = self.look_up(&lookups).await?;
+        let in_counties = self.look_up_in_counties(caller, &lookups).await?;
         for (draft, mut check) in drafts.iter_mut().zip(checks) {
             if !check.lookups.is_empty() {
-                let here =
-                    check.lookups.iter().filter_map(|text| Some((text.clone(), known.get(text)?.clone()))).collect();
-                check = self.fresh_check().knowing(here);
+                let of = |text: &String| Some((text.clone(), known.get(text)?.clone()));
+                let mut here: BTreeMap<String, Name> = check.lookups.iter().filter_map(of).collect();
+                let mut several = BTreeMap::new();
+                let county =
+                    N::index(&draft.noun, None).area.as_deref().and_then(Area::parse).map(|area| area.county());
+                for (text, found) in check.lookups.iter().filter_map(|text| Some((text, in_counties.get(text)?))) {
+                    match meant(found, county.as_ref()) {
+                        Some(name) => drop(here.insert(text.clone(), name.clone())),
+                        None => {
+                            drop(several.insert(text.clone(), found.iter().map(|(name, _)| name.clone()).collect()))
+                        }
+                    }
+                }
+                check = self.fresh_check().knowing(here, several);
                 in_form::<N>(&mut draft.noun, &mut check);
             }
             self.checked(draft, check.violations);
@@ -208,7 +222,9 @@ impl Verbs {
                 continue;
             }
             let Some(lookup) = Lookup::parse(text) else { continue };
-            let Some(kind) = self.ledger.kinds().get(lookup.kind) else { continue };
+            let Some(kind) = self.ledger.kinds().get(lookup.kind).filter(|kind| kind.county_key.is_none()) else {
+                continue;
+            };
             match (&lookup.place, kind.key) {
                 (Some(place), _) => {
                     if let Some(name) = self.titled(kind.table, place, lookup.key).await? {
@@ -227,6 +243,65 @@ impl Verbs {
         let holders = self.ledger.claimed(&keys.values().cloned().collect::<Vec<_>>()).await?;
         names.extend(keys.into_iter().filter_map(|(text, key)| Some((text, holders.get(&key)?.clone()))));
         Ok(names)
+    }
+
+    /// The records inside the caller's area that are referred to by a key of their county, with these counties. What lies elsewhere is
+    /// not found, whether it exists or not.
+    async fn look_up_in_counties(
+        &self,
+        caller: &Caller,
+        lookups: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Vec<(Name, Area)>>> {
+        let mut sought: BTreeMap<(&str, &str), BTreeMap<String, Vec<&String>>> = BTreeMap::new();
+        for text in lookups {
+            let Some(lookup) = Lookup::parse(text).filter(|lookup| lookup.place.is_none()) else { continue };
+            let Some(kind) = self.ledger.kinds().get(lookup.kind) else { continue };
+            let Some(column) = kind.county_key else { continue };
+            let code = lookup.key.to_ascii_uppercase();
+            let key = if kind.person.is_some() { self.secrets.blind.index(kind.collection, &code) } else { code };
+            sought.entry((kind.table, column)).or_default().entry(key).or_default().push(text);
+        }
+        let mut found: BTreeMap<String, Vec<(Name, Area)>> = BTreeMap::new();
+        for ((table, column), keys) in sought {
+            let sql = format!("SELECT {column}, name, area FROM {table} WHERE {column} IN ({{1}}) ORDER BY name");
+            let all: Vec<&str> = keys.keys().map(String::as_str).collect();
+            for row in self.ledger.db().fetch(sql, crate::binds![&all[..]]).await? {
+                let name = row.text(1)?.parse().map_err(|_| Error::broken("an index holds what is no name"))?;
+                let Some(area) = Area::parse(&row.text(2)?).filter(|area| caller.covers(area.as_str())) else {
+                    continue;
+                };
+                for text in keys.get(&row.text(0)?).into_iter().flatten() {
+                    found.entry((*text).clone()).or_default().push((Name::clone(&name), area.county()));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Where the records lie whose figures the drafts change, by their names.
+    async fn touched<N: Noun>(
+        &self,
+        drafts: &[Draft<N>],
+        referred: &BTreeMap<String, Stored>,
+    ) -> Result<BTreeMap<String, String>> {
+        if N::TOUCHES.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let targets = |draft: &Draft<N>| {
+            let both = [Some(draft.index.clone()), draft.stood()];
+            both.into_iter().flatten().flat_map(|index| touching::<N>(&index)).collect::<Vec<_>>()
+        };
+        let targets: BTreeSet<String> = drafts.iter().flat_map(targets).map(|(_, target)| target).collect();
+        let others: Vec<String> = targets.iter().filter(|name| !referred.contains_key(*name)).cloned().collect();
+        let others = self.ledger.find(&others).await?;
+        let area = |name: &String| self.area_of(referred.get(name).or_else(|| others.get(name))?);
+        Ok(targets.iter().filter_map(|name| Some((name.clone(), area(name)?))).collect())
+    }
+
+    /// The area of a record as it stands.
+    pub(super) fn area_of(&self, stored: &Stored) -> Option<String> {
+        let kind = self.ledger.kinds().get(stored.name.kind())?;
+        kind.index(stored.payload()?, None).ok()?.area
     }
 
     /// The first live record of this node that shares a text, as `KIND/FIELD/TEXT`.
@@ -317,7 +392,6 @@ impl Verbs {
             }
             around.extend(self.look_around(unknown).await?);
         }
-        self.freeze(drafts).await?;
         Ok(referred)
     }
 
@@ -378,13 +452,15 @@ impl Verbs {
     }
 
     /// Refuses a change of what others rest on.
-    async fn freeze<N: Noun>(&self, drafts: &mut [Draft<N>]) -> Result<()> {
+    async fn freeze<N: Noun>(&self, caller: &Caller, drafts: &mut [Draft<N>]) -> Result<()> {
         let name = |draft: &Draft<N>| draft.frozen.and(draft.current.as_ref()).map(|current| current.name.to_string());
         let names: Vec<String> = drafts.iter().filter_map(name).collect();
         let used: BTreeSet<String> = self.ledger.referred_to(&names).await?;
         for draft in drafts {
-            if let (Some(field), Some(name)) = (draft.frozen, name(draft).filter(|name| used.contains(name))) {
-                draft.violations.push(Violation::new(field, Reason::StillReferenced, name));
+            let Some(current) = &draft.current else { continue };
+            if let Some(field) = draft.frozen.filter(|_| used.contains(current.name.as_str())) {
+                let referring = self.referring(caller, &current.name).await?;
+                draft.violations.push(Violation::new(field, Reason::StillReferenced, referring));
             }
         }
         Ok(())
@@ -413,6 +489,7 @@ impl Verbs {
         caller: &Caller,
         mut draft: Draft<N>,
         referred: &BTreeMap<String, Stored>,
+        touched: &BTreeMap<String, String>,
         unknown: &BTreeSet<String>,
     ) -> Result<Decided<N>> {
         // A key that was not found, or is none, has been told already, and is not repeated.
@@ -447,6 +524,8 @@ impl Verbs {
                     draft.violations.extend(refusal.0);
                 }
             }
+            let stood = draft.stood().unwrap_or_default();
+            draft.violations.extend(others_figures::<N>(caller, [&draft.index, &stood], touched));
         }
         if !draft.violations.is_empty() {
             return Ok(Decided::Refused(Refusal(draft.violations)));
@@ -489,6 +568,37 @@ impl Verbs {
         };
         Ok(Decided::Write { command: Box::new(command), name, noun: draft.noun, new: draft.current.is_none() })
     }
+}
+
+/// Which of the records with one key is meant: the only one, or that of this county.
+fn meant<'a>(found: &'a [(Name, Area)], county: Option<&Area>) -> Option<&'a Name> {
+    if let [(only, _)] = found {
+        return Some(only);
+    }
+    let mut there = found.iter().filter(|(_, at)| Some(at) == county);
+    there.next().filter(|_| there.next().is_none()).map(|(name, _)| name)
+}
+
+/// The references by which a record changes what is counted of another: field and target.
+pub(super) fn touching<N: Noun>(index: &Index) -> Vec<(&'static str, String)> {
+    let touches = index.links.iter().filter(|link| N::TOUCHES.contains(&link.field));
+    touches.map(|link| (link.field, link.target.clone())).collect()
+}
+
+/// Refuses what would change another area's figures: a reference, as it was or will be, to a record outside the caller's area.
+pub(super) fn others_figures<N: Noun>(
+    caller: &Caller,
+    indexes: [&Index; 2],
+    touched: &BTreeMap<String, String>,
+) -> Vec<Violation> {
+    let mut fields: Vec<&str> = vec![];
+    for (field, target) in indexes.into_iter().flat_map(touching::<N>) {
+        let outside = touched.get(&target).is_some_and(|area| !caller.covers(area));
+        if outside && !fields.contains(&field) {
+            fields.push(field);
+        }
+    }
+    fields.into_iter().map(|field| Violation::new(field, Reason::AreaForbidden, &caller.area)).collect()
 }
 
 /// Brings a record into its one form and says what is wrong with it.

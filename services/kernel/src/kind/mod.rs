@@ -56,6 +56,11 @@ pub trait Noun: Send + Sync + 'static {
     const PERSON: Option<u32> = None;
     /// The field that is its whole natural key, a code: by it others may refer to it. Its values are in upper case.
     const KEY: Option<&'static str> = None;
+    /// The column with its natural key, where that is a key within a county only: two counties may each have a record of one key, and a
+    /// reference by key means the one inside the caller's area.
+    const COUNTY_KEY: Option<&'static str> = None;
+    /// The references by which it changes what is counted of the other record: whoever writes it holds the other's area, too.
+    const TOUCHES: &'static [&'static str] = &[];
     /// The columns with the first day it holds and the first day it no longer does.
     const SPAN: Option<(&'static str, &'static str)> = None;
     /// States that come by the passing of time, in their order, each with the column that holds its first day: a record is in the last
@@ -272,6 +277,8 @@ pub struct Kind {
     pub person: Option<u32>,
     /// [`Noun::KEY`]
     pub key: Option<&'static str>,
+    /// [`Noun::COUNTY_KEY`]
+    pub county_key: Option<&'static str>,
     /// [`Noun::SHEET`]
     pub sheet: Option<&'static Sheet>,
     /// Which making of the index this binary has.
@@ -296,6 +303,7 @@ impl Kind {
             home: N::HOME,
             person: N::PERSON,
             key: N::KEY,
+            county_key: N::COUNTY_KEY,
             sheet: N::SHEET,
             index_level: FOUND_LEVEL * 1_000 + N::INDEX_LEVEL,
             index: index::<N>,

@@ -2,7 +2,7 @@
 //! decide → commit → answer. A lone write is a batch of one.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Arc, LazyLock},
     time::Duration,
@@ -15,13 +15,13 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
-    Noun,
-    decide::{Decided, Proposal, Wish},
+    Index, Noun,
+    decide::{Decided, Proposal, Wish, others_figures, touching},
     read_etag,
 };
 use crate::{
     clock::format_day,
-    error::{Error, Reason, Result},
+    error::{Error, Reason, Refusal, Result},
     id::{Area, Ids, Name},
     identity::{Caller, Role},
     ledger::{Command, Content, End, Ledger, Read, Rejection, Request, Stored, Version, Write},
@@ -168,10 +168,9 @@ impl Verbs {
                 return Err(Error::refused("name", Reason::NotFound, &name));
             };
             let version = stored.as_ref().map(|s| s.version).unwrap_or_default();
-            caller.need_area(
-                "name",
-                N::index(&N::Record::decode(payload.clone())?, None).area.as_deref().unwrap_or_default(),
-            )?;
+            let index = N::index(&N::Record::decode(payload.clone())?, None);
+            caller.need_area("name", index.area.as_deref().unwrap_or_default())?;
+            self.may_take_back::<N>(caller, &index).await?;
             if expected.is_some_and(|expected| expected != version) {
                 return Err(Error::refused("etag", Reason::StaleVersion, version.etag()));
             }
@@ -183,17 +182,55 @@ impl Verbs {
                 writes: vec![Write::Own(name.clone(), Content::End(end))],
                 ..Command::default()
             };
-            if dry {
-                self.would(command).await?;
-                return Ok(self.ledger.head().await?.position);
-            }
-            match self.ledger.submit(command).await {
-                Err(Rejection::Changed(Read::Version(..))) => {}
-                answer => return Ok(answer?.position),
+            let answer = if dry {
+                let answers = self.ledger.would(vec![command]).await?;
+                answers.into_iter().next().ok_or_else(|| Error::broken("a command was not answered"))?
+            } else {
+                self.ledger.submit(command).await
+            };
+            match answer {
+                Err(Rejection::Changed(Read::Version(..))) if !dry => {}
+                Err(Rejection::Changed(Read::Unlinked(name))) => {
+                    let referring = self.referring(caller, &name).await?;
+                    return Err(Error::refused("name", Reason::StillReferenced, referring));
+                }
+                answer => {
+                    let position = answer?.position;
+                    return Ok(if dry { self.ledger.head().await?.position } else { position });
+                }
             }
         }
         drop(queued);
         Err(Error::refused("", Reason::Busy, ""))
+    }
+
+    /// What was counted of another area's record by this one is not taken back alone either.
+    async fn may_take_back<N: Noun>(&self, caller: &Caller, index: &Index) -> Result<()> {
+        let targets: Vec<String> = touching::<N>(index).into_iter().map(|(_, target)| target).collect();
+        let found = self.ledger.find(&targets).await?;
+        let areas = found.iter().filter_map(|(name, stored)| Some((name.clone(), self.area_of(stored)?))).collect();
+        let violations = others_figures::<N>(caller, [index, &Index::default()], &areas);
+        if violations.is_empty() { Ok(()) } else { Err(Refusal(violations).into()) }
+    }
+
+    /// What refers to a record, as far as the caller may see it: names inside the caller's area, of the rest kinds and how many.
+    pub(super) async fn referring(&self, caller: &Caller, name: &Name) -> Result<String> {
+        const MOST: usize = 10;
+        let sources = self.ledger.referring(&[name.to_string()]).await?.into_iter().map(|(_, source)| source);
+        let sources: BTreeSet<String> = sources.collect();
+        let found = self.ledger.find(&sources.into_iter().collect::<Vec<_>>()).await?;
+        let mut told: Vec<&str> = vec![];
+        let mut rest: BTreeMap<&str, usize> = BTreeMap::new();
+        for (source, stored) in &found {
+            let seen = self.area_of(stored).is_some_and(|area| caller.covers(&area));
+            if seen && told.len() < MOST {
+                told.push(source);
+            } else {
+                *rest.entry(stored.name.kind()).or_default() += 1;
+            }
+        }
+        let rest = rest.into_iter().map(|(kind, count)| format!("{kind}: {count}"));
+        Ok(told.into_iter().map(str::to_owned).chain(rest).collect::<Vec<_>>().join(", "))
     }
 
     pub(super) async fn wait(&self, min_position: Option<u64>) -> Result<()> {

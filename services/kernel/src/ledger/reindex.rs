@@ -2,16 +2,19 @@
 //! column, another word. In batches under the head row's lock, so that writers go on between them; the cursor is in each
 //! batch's commit, so that whoever comes next goes on there.
 //!
-//! Never touches entries, claims or links: what is unique and what is referred to does not change by being looked at again.
+//! Never touches entries or links: what is referred to does not change by being looked at again. What is unique may, where a binary
+//! makes other keys: a key that another record holds already stays with that one.
 
 use std::collections::BTreeMap;
 
-use super::overlay::TableRows;
+use super::{claim_key, overlay::TableRows};
 use crate::{
     binds,
     db::{Db, Statement, Tx},
     error::{Error, Result},
-    kind::{Kind, Kinds, shared_text},
+    id::Name,
+    kind::{Claim, Kind, Kinds, shared_text},
+    person,
 };
 
 /// Records in one commit at most.
@@ -50,7 +53,7 @@ async fn stale<'a>(db: &Db, kinds: &'a Kinds) -> Result<Vec<&'a Kind>> {
 
 /// Indexes the next records; `None`: there were none, and the kinds are at their level.
 async fn batch(tx: &mut Tx, stale: &[&Kind], cursor: &str) -> Result<Option<u64>> {
-    const NEXT: &str = "SELECT r.name, r.position, r.kind, e.payload FROM records r JOIN entries e ON e.position = r.position \
+    const NEXT: &str = "SELECT r.name, r.position, r.kind, e.payload, e.sealed FROM records r JOIN entries e ON e.position = r.position \
                         WHERE r.position > $1 AND r.ended = FALSE AND r.kind IN ({3}) ORDER BY r.position LIMIT $2";
     // Whoever writes takes the head row first: until the commit, what is read here is the newest.
     tx.fetch("UPDATE head SET position = position WHERE id = 1 RETURNING position", vec![]).await?;
@@ -60,18 +63,22 @@ async fn batch(tx: &mut Tx, stale: &[&Kind], cursor: &str) -> Result<Option<u64>
     let rows = tx.fetch(NEXT, binds![from, BATCH, &collections[..]]).await?;
 
     let mut tables: BTreeMap<&str, TableRows> = BTreeMap::new();
-    let (mut positions, mut names, mut shared) = (vec![], vec![], vec![]);
+    let (mut positions, mut names, mut shared, mut claims) = (vec![], vec![], vec![], vec![]);
     for row in &rows {
         let (name, position, collection) = (row.text(0)?, row.count(1)?, row.text(2)?);
         let kind = stale.iter().find(|kind| kind.collection == collection);
         let kind = **kind.ok_or_else(|| Error::broken("a record of another kind"))?;
-        let index = kind.whole_index(&row.bytes(3)?, None);
+        let blind = row.maybe_bytes(4)?.as_deref().and_then(person::blind_of);
+        let index = kind.whole_index(&row.bytes(3)?, blind.as_deref());
         let index = index.map_err(|_| Error::broken(format!("{name} cannot be read")))?;
         positions.push(position);
         names.push(name.clone());
         shared.extend(
             index.shared.iter().map(|(field, text)| binds![collection.as_str(), *field, shared_text(text), &name]),
         );
+        let home: Name = name.parse().map_err(|_| Error::broken("the ledger holds a name that is none"))?;
+        let key = |claim: &Claim| claim_key(home.home(), home.kind(), claim.field, &claim.value);
+        claims.extend(index.claims.iter().map(|claim| binds![key(claim), &name]));
         tables.entry(kind.table).or_insert_with(|| TableRows::of(kind)).put(name, position, index);
     }
     let Some(last) = positions.last().copied() else {
@@ -87,6 +94,8 @@ async fn batch(tx: &mut Tx, stale: &[&Kind], cursor: &str) -> Result<Option<u64>
     let mut statements = vec![TableRows::forget_words(&positions)];
     statements.extend(tables.into_values().flat_map(TableRows::statements));
     let once = "ON CONFLICT (kind, field, text, name) DO NOTHING";
+    statements.push(Statement::new("DELETE FROM claims WHERE name IN ({1})", binds![&names]));
+    statements.push(Statement::insert("claims (claim, name)", "ON CONFLICT (claim) DO NOTHING", claims));
     statements.push(Statement::new("DELETE FROM shared WHERE name IN ({1})", binds![&names]));
     statements.push(Statement::insert("shared (kind, field, text, name)", once, shared));
     let moved = "ON CONFLICT (name) DO UPDATE SET position = excluded.position";

@@ -47,6 +47,9 @@ pub(crate) fn cell(cell: &Cell) -> Value {
     if cell.opening.unwrap_or(0) != 0 {
         put("opening", cell.opening().into());
     }
+    if let Some(count) = cell.in_several_counties {
+        put("in_several_counties", count.into());
+    }
     if !cell.note().is_empty() {
         put("note", cell.note().into());
     }
@@ -110,5 +113,8 @@ pub(crate) fn cells(cells: &[Cell]) -> String {
             ]
         })
         .collect();
-    columns(&["indicator", "area", "at", "by", "value", "unit", "status"], &rows)
+    let table = columns(&["indicator", "area", "at", "by", "value", "unit", "status"], &rows);
+    let several = cells.iter().filter(|cell| cell.in_several_counties.is_some());
+    let notes = several.map(|cell| format!("{}: {}", cell.indicator(), cell.note()));
+    [table].into_iter().chain(notes).collect::<Vec<_>>().join("\n")
 }

@@ -72,6 +72,7 @@ impl Noun for Assessments {
 
     const COLLECTION: &'static str = "assessments";
     const TABLE: &'static str = "registry_assessments";
+    const TOUCHES: &'static [&'static str] = &["station"];
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
 

@@ -1,4 +1,5 @@
-//! Certificates (社会工作者职业水平证书): three levels; numbers have no reliable form and are unique per level. Registered for
+//! Certificates (社会工作者职业水平证书): three levels; numbers have no reliable form and are unique per level within a
+//! county, for two counties that have a record of one person each have one of the certificate. Registered for
 //! three years at a time (社会工作者职业水平证书登记办法).
 
 use qianshou_kernel::{
@@ -87,6 +88,8 @@ impl Noun for Certificates {
     const COLLECTION: &'static str = "certificates";
     const TABLE: &'static str = "registry_certificates";
     const COLUMNS: &'static [&'static str] = &["due_on", "lapses_on"];
+    const INDEX_LEVEL: i64 = 2;
+    const TOUCHES: &'static [&'static str] = &["worker"];
     const PHASES: &'static [(&'static str, &'static str)] = &[("DUE", "due_on"), ("LAPSED", "lapses_on")];
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
@@ -109,12 +112,14 @@ impl Noun for Certificates {
 
     fn index(certificate: &Certificate, _blind: Option<&str>) -> Index {
         let level = certificate.level.map(|level| level.to_string());
+        let county = super::county(&certificate.division);
         let (state, due_on, lapses_on) = standing(certificate);
         Index::new(&certificate.division, state, &certificate.number)
             .column(due_on)
             .column(lapses_on)
             .of_type(certificate.level().as_str_name(), "CERTIFICATE_LEVEL_")
-            .claim("number", &[level.as_deref(), certificate.number.as_deref()])
+            .claim("number", &[level.as_deref(), certificate.number.as_deref(), certificate.worker.as_deref()])
+            .claim("number", &[level.as_deref(), certificate.number.as_deref(), county.as_deref()])
             .link("worker", &certificate.worker)
     }
 

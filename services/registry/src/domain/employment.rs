@@ -64,6 +64,7 @@ impl Noun for Employments {
 
     const COLLECTION: &'static str = "employments";
     const TABLE: &'static str = "registry_employments";
+    const TOUCHES: &'static [&'static str] = &["worker", "station"];
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
 

@@ -44,6 +44,7 @@ impl Noun for Merges {
 
     const COLLECTION: &'static str = "merges";
     const TABLE: &'static str = "registry_merges";
+    const TOUCHES: &'static [&'static str] = &["agency", "surviving_agency", "worker", "surviving_worker"];
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
 

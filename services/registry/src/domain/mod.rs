@@ -37,6 +37,7 @@ use prost::Message;
 pub use qianshou_kernel::identifier;
 use qianshou_kernel::{
     error::Reason,
+    id::Area,
     kind::{Check, Field, Kind, Referred},
 };
 use time::Date;
@@ -138,6 +139,11 @@ fn one_of<const N: usize>(check: &mut Check, fields: [(&str, &Option<String>); N
 /// A record that another refers to, if it is here.
 fn referred_to<R: Message + Default>(name: &Option<String>, referred: &Referred<'_>) -> Option<R> {
     R::decode(referred(name.as_deref()?)?).ok()
+}
+
+/// The county of a division; the division itself, where it is no part of one.
+fn county(division: &Option<String>) -> Option<String> {
+    division.as_deref().and_then(Area::parse).map(|area| area.county().as_str().to_owned())
 }
 
 /// A code that people make: letters, digits, `_` and `-`, in upper case.

@@ -54,6 +54,7 @@ impl Noun for Moves {
 
     const COLLECTION: &'static str = "moves";
     const TABLE: &'static str = "registry_moves";
+    const TOUCHES: &'static [&'static str] = &["agency", "worker"];
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
 

@@ -1,5 +1,6 @@
-//! Workers (社会工作专业人才): a person's record at one province. The citizen number (GB 11643) is sealed and is the natural
-//! key by its blind index; elsewhere the person is a pseudonym.
+//! Workers (社会工作专业人才): a person's record at one county. The citizen number (GB 11643) is sealed and is the natural
+//! key within the county by its blind index: another county that registers the person makes a record of its own. Elsewhere the person
+//! is a pseudonym.
 
 use qianshou_kernel::{
     identifier,
@@ -81,8 +82,10 @@ impl Noun for Workers {
 
     const COLLECTION: &'static str = "workers";
     const TABLE: &'static str = "registry_workers";
-    const COLUMNS: &'static [&'static str] = &["person", "namesakes"];
-    const INDEX_LEVEL: i64 = 2;
+    const COLUMNS: &'static [&'static str] = &["person", "namesakes", "number"];
+    const INDEX_LEVEL: i64 = 3;
+    const COUNTY_KEY: Option<&'static str> = Some("number");
+    const TOUCHES: &'static [&'static str] = &["station"];
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
     const PERSON: Option<u32> = Some(14);
@@ -103,7 +106,8 @@ impl Noun for Workers {
         Index::new(&worker.division, state, &worker.full_name)
             .column(super::short(&worker.person))
             .column(namesakes(full_name.as_deref(), employer.as_deref(), division.as_deref()))
-            .claim("id_number", &[blind])
+            .column(blind.map(str::to_owned))
+            .claim("id_number", &[blind, super::county(division).as_deref()])
             .link("employer", &worker.employer)
             .link("station", &worker.station)
             .mention("predecessor", &worker.predecessor)

@@ -104,6 +104,8 @@ pub struct Identity {
     pub prefix: String,
     /// Of this node's own records that do not have the field, the sealed number that they share.
     pub own: bool,
+    /// Each of its roots counts where it is by what is said there alone, and the subject once above them.
+    pub each: bool,
 }
 
 impl Subject {
@@ -252,7 +254,7 @@ pub fn catalogue() -> Result<&'static Catalogue> {
 
 const TEXT: &str = include_str!("indicators.toml");
 /// Raise it when the same indicators are counted in another way.
-const COUNTING: &str = "1";
+const COUNTING: &str = "2";
 
 /// Which catalogue this is, and which way of counting.
 #[must_use]
@@ -350,6 +352,12 @@ impl Catalogue {
     #[must_use]
     pub fn subject(&self, key: &str) -> Option<&Subject> {
         self.subjects.get(key)
+    }
+
+    /// Whether each root of a subject counts for itself.
+    #[must_use]
+    pub fn counts_at_each(&self, key: &str) -> bool {
+        self.subject(key).and_then(|subject| subject.identity.as_ref()).is_some_and(|identity| identity.each)
     }
 
     /// Whether records of a kind are roots.

@@ -108,8 +108,22 @@ impl Trouble {
 /// newest version of every record that belongs to it, in any order.
 #[must_use]
 pub fn count(catalogue: &Catalogue, key: &str, roots: &BTreeSet<String>, records: &[Record]) -> Counted {
+    let mut counted = Counted::default();
+    for (indicator, told) in tell(catalogue, key, (roots, records), &mut counted.problems) {
+        told.add_to(&mut counted.facts, indicator);
+    }
+    counted
+}
+
+/// What one unit of a subject tells of each indicator; what it cannot tell goes to the problems.
+pub(super) fn tell<'c>(
+    catalogue: &'c Catalogue,
+    key: &'c str,
+    (roots, records): (&BTreeSet<String>, &[Record]),
+    problems: &mut BTreeSet<Problem>,
+) -> Vec<(&'c str, Told)> {
     let Some(subject) = catalogue.subject(key) else {
-        return Counted::default();
+        return vec![];
     };
     let records: &[Record] = &at_steps(catalogue, records);
     let here: BTreeSet<&str> =
@@ -143,29 +157,30 @@ pub fn count(catalogue: &Catalogue, key: &str, roots: &BTreeSet<String>, records
     };
     groups.iter_mut().flat_map(BTreeMap::values_mut).for_each(|records| records.sort_by_key(|r| r.name()));
 
-    let mut counted = Counted::default();
     let nothing = BTreeMap::new();
+    let mut all = vec![];
     for (key, record, field) in missed {
         for (indicator, count) in catalogue.counts(key).filter(|(_, count)| speaks_of(count, record)) {
-            let mut counter = Counter { catalogue, indicator, count, records: &nothing, counted: &mut counted };
+            let mut counter = Counter { catalogue, indicator, count, records: &nothing, problems };
             counter.list(record, Trouble::Unattached(field.name().to_owned()));
         }
     }
     for (indicator, count) in catalogue.counts(key) {
         let counts = |record: &Record| subject.joint.is_some() || speaks_of(count, record);
-        let mut counter = Counter { catalogue, indicator, count, records: &nothing, counted: &mut counted };
+        let mut counter = Counter { catalogue, indicator, count, records: &nothing, problems };
         for (record, trouble) in waiting.iter().filter(|(record, _)| counts(record)) {
             counter.list(record, trouble.clone());
         }
         for group in &groups {
-            let mut counter = Counter { catalogue, indicator, count, records: group, counted: &mut counted };
-            match &count.when {
-                When::Stock { highest, alongside } => counter.stock(highest.as_ref(), alongside),
-                When::Flow { on, once } => counter.flow(on, once),
-            }
+            let mut counter = Counter { catalogue, indicator, count, records: group, problems };
+            let told = match &count.when {
+                When::Stock { highest, alongside } => Told::Stock(counter.stock(highest.as_ref(), alongside)),
+                When::Flow { on, once } => Told::Flow(counter.flow(on, once)),
+            };
+            all.push((indicator, told));
         }
     }
-    counted
+    all
 }
 
 /// The records as they were at each of their steps.
@@ -208,50 +223,91 @@ impl Span<'_> {
 
 /// Where and as what a subject counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct State {
+pub(super) struct State {
     /// One, or two that it counts at.
-    areas: BTreeSet<String>,
-    dims: String,
-    opening: bool,
-    weight: i64,
+    pub(super) areas: BTreeSet<String>,
+    pub(super) dims: String,
+    pub(super) opening: bool,
+    pub(super) weight: i64,
+}
+
+impl State {
+    /// Adds it on a day, or takes it away.
+    fn add_to(&self, facts: &mut Facts, indicator: &str, day: Date, sign: i64) {
+        let value = sign * self.weight;
+        let mut add = |area: &str, value: i64| {
+            let spot = Spot {
+                indicator: indicator.to_owned(),
+                area: area.to_owned(),
+                dims: self.dims.clone(),
+                day: format_day(day),
+            };
+            facts.add(spot, Amount { value, opening: if self.opening { value } else { 0 } });
+        };
+        self.areas.iter().for_each(|area| add(area, value));
+        // At two places: above both it counts once.
+        if let (Some(one), Some(other), 2) = (self.areas.first(), self.areas.last(), self.areas.len()) {
+            add(common(one, other), -value);
+        }
+    }
+}
+
+/// Which of several records counts at an instant: the highest value, then the latest that entered, then the last by name.
+pub(super) type Rank = (Option<i64>, Date, String);
+
+/// An event, told by what makes it one.
+#[derive(Debug)]
+pub(super) struct Event {
+    pub(super) of: Vec<String>,
+    pub(super) day: Date,
+    pub(super) record: String,
+    pub(super) state: State,
+}
+
+/// What one indicator counts of one unit.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// From each of these days on, in their order.
+    Stock(Vec<(Date, Option<(Rank, State)>)>),
+    /// On single days.
+    Flow(Vec<Event>),
+}
+
+impl Told {
+    pub(super) fn add_to(&self, facts: &mut Facts, indicator: &str) {
+        match self {
+            Self::Stock(changes) => {
+                let mut before: Option<&State> = None;
+                for (day, now) in changes {
+                    let now = now.as_ref().map(|(_, state)| state);
+                    before.into_iter().for_each(|state| state.add_to(facts, indicator, *day, -1));
+                    now.into_iter().for_each(|state| state.add_to(facts, indicator, *day, 1));
+                    before = now;
+                }
+            }
+            Self::Flow(events) => events.iter().for_each(|e| e.state.add_to(facts, indicator, e.day, 1)),
+        }
+    }
 }
 
 /// One indicator over one subject.
-struct Counter<'a> {
+struct Counter<'a, 'p> {
     catalogue: &'a Catalogue,
     indicator: &'a str,
     count: &'a Count,
     records: &'a BTreeMap<&'a str, Vec<&'a Record>>,
-    counted: &'a mut Counted,
+    problems: &'p mut BTreeSet<Problem>,
 }
 
-impl<'a> Counter<'a> {
+impl<'a> Counter<'a, '_> {
     fn list(&mut self, record: &Record, trouble: Trouble) {
         let area = self.catalogue.holding(record.kind()).and_then(|holding| record.area(&holding.area));
-        self.counted.problems.insert(Problem {
+        self.problems.insert(Problem {
             record: record.name().to_owned(),
             indicator: self.indicator.to_owned(),
             area: area.map(|area| area.as_str().to_owned()).unwrap_or_default(),
             trouble,
         });
-    }
-
-    fn add(&mut self, state: &State, day: Date, sign: i64) {
-        let value = sign * state.weight;
-        let mut add = |area: &str, value: i64| {
-            let spot = Spot {
-                indicator: self.indicator.to_owned(),
-                area: area.to_owned(),
-                dims: state.dims.clone(),
-                day: format_day(day),
-            };
-            self.counted.facts.add(spot, Amount { value, opening: if state.opening { value } else { 0 } });
-        };
-        state.areas.iter().for_each(|area| add(area, value));
-        // At two places: above both it counts once.
-        if let (Some(one), Some(other), 2) = (state.areas.first(), state.areas.last(), state.areas.len()) {
-            add(common(one, other), -value);
-        }
     }
 
     fn of_kind(&self, kind: &str) -> impl Iterator<Item = &'a Record> + use<'a> {
@@ -260,9 +316,13 @@ impl<'a> Counter<'a> {
 
     /// The subject enters where it begins to be counted in some way and leaves where it ends to be: at each instant
     /// it is counted once.
-    fn stock(&mut self, highest: Option<&Field>, alongside: &[(String, Vec<Rule>)]) {
+    fn stock(
+        &mut self,
+        highest: Option<&Field>,
+        alongside: &[(String, Vec<Rule>)],
+    ) -> Vec<(Date, Option<(Rank, State)>)> {
         let Some((source, mut spans)) = self.source() else {
-            return;
+            return vec![];
         };
         if !alongside.is_empty() && !spans.is_empty() {
             let others = union(alongside.iter().flat_map(|(kind, rules)| self.spans(kind, rules)).collect());
@@ -272,20 +332,22 @@ impl<'a> Counter<'a> {
         let places = self.places();
         let ends = spans.iter().chain(&places).flat_map(|span| [Some(span.enters), span.leaves]).flatten();
         let days: BTreeSet<Date> = ends.collect();
-        let mut before: Option<State> = None;
+        let mut changes: Vec<(Date, Option<(Rank, State)>)> = vec![];
         for day in days {
             let rank = |span: &&Span<'a>| {
                 (highest.and_then(|field| span.record.number(field)), span.enters, span.record.name())
             };
             let winner = spans.iter().filter(|span| span.holds(day)).max_by_key(rank);
             let winner = winner.filter(|span| span.record.meets(&source.counts_if));
-            let now = winner.and_then(|span| self.state(source, span, &places, day));
-            if now != before {
-                before.iter().for_each(|state| self.add(state, day, -1));
-                now.iter().for_each(|state| self.add(state, day, 1));
-                before = now;
+            let now = winner.and_then(|span| {
+                let (value, enters, name) = rank(&span);
+                Some(((value, enters, name.to_owned()), self.state(source, span, &places, day)?))
+            });
+            if changes.last().map_or(now.is_some(), |(_, before)| *before != now) {
+                changes.push((day, now));
             }
         }
+        changes
     }
 
     /// The first source that a record speaks to, else the last, with the spans of its records.
@@ -301,9 +363,9 @@ impl<'a> Counter<'a> {
     }
 
     /// Every event counts on its day, the earliest that is told of it.
-    fn flow(&mut self, on: &Field, once: &[Field]) {
+    fn flow(&mut self, on: &Field, once: &[Field]) -> Vec<Event> {
         let Some(source) = self.count.sources.first() else {
-            return;
+            return vec![];
         };
         let places = self.places();
         let mut events: BTreeMap<Vec<String>, Span<'a>> = BTreeMap::new();
@@ -329,11 +391,11 @@ impl<'a> Counter<'a> {
                 }
             }
         }
-        for span in events.into_values() {
-            if let Some(state) = self.state(source, &span, &places, span.enters) {
-                self.add(&state, span.enters, 1);
-            }
-        }
+        let told = events.into_iter().filter_map(|(of, span)| {
+            let state = self.state(source, &span, &places, span.enters)?;
+            Some(Event { of, day: span.enters, record: span.record.name().to_owned(), state })
+        });
+        told.collect()
     }
 
     /// The spans of all records of a kind that meet the rules; those that have none for a reason are listed.

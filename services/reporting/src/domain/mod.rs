@@ -6,6 +6,7 @@
 
 pub mod catalogue;
 pub mod division;
+pub mod each;
 pub mod facts;
 pub mod joint;
 pub mod period;

@@ -81,7 +81,11 @@ async fn one_pseudonym_is_one_person() {
         )
         .await;
     house.settle().await;
-    assert_eq!((house.sum("talent_total", "00").await, house.sum("talent_total", "64").await), (1, 0));
+    // Each province counts whom it has registered, and the nation one.
+    let talent = async |area: &str| house.sum("talent_total", area).await;
+    assert_eq!([talent("00").await, talent("64").await, talent("35").await], [1, 1, 1]);
+    assert_eq!((house.sum("talent_total/several", "00").await, house.sum("talent_total/several", "35").await), (1, 0));
+    assert_eq!([house.sum("certified_total", "64").await, house.sum("certified_total", "35").await], [0, 1]);
     // The later record's pseudonym was wrong: they are two again.
     house.put("nodes/35/workers/b", 2, &Worker { person: text("q"), ..at("3501", "2018-01-01") }).await;
     house.settle().await;

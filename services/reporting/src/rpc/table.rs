@@ -18,7 +18,8 @@ use time::Date;
 use crate::{
     Reporting,
     domain::{
-        catalogue::{Catalogue, Indicator, Measure},
+        catalogue::{Catalogue, Count, Indicator, Measure},
+        each::several,
         period::{Period, Window},
         record::UNKNOWN,
         restate::Plan,
@@ -109,7 +110,9 @@ impl Reporting {
                     Measure::Coverage { stock, digits } => {
                         cells.push(self.coverage(asked, indicator, stock, *digits, &ground).await?)
                     }
-                    Measure::Count(_) => cells.extend(self.counts(asked, indicator, known, &ground).await?),
+                    Measure::Count(count) => {
+                        cells.extend(self.counts(asked, (indicator, count), known, &ground).await?)
+                    }
                 }
             }
             if attempt == ATTEMPTS || self.ledger.cursor(Follow::NAME).await? == before {
@@ -129,7 +132,13 @@ impl Reporting {
     }
 
     /// The total, then one cell for each combination of coordinates that is not zero.
-    async fn counts(&self, asked: &Asked, indicator: &Indicator, known: bool, ground: &Ground) -> Result<Vec<Cell>> {
+    async fn counts(
+        &self,
+        asked: &Asked,
+        (indicator, count): (&Indicator, &Count),
+        known: bool,
+        ground: &Ground,
+    ) -> Result<Vec<Cell>> {
         let blank = asked.blank(indicator);
         if !known {
             return Ok(vec![Cell { status: Some(CellStatus::Missing.into()), ..blank }]);
@@ -170,7 +179,13 @@ impl Reporting {
                 ..blank.clone()
             }
         };
-        let mut cells = vec![cell(vec![], total)];
+        let mut total = cell(vec![], total);
+        if self.catalogue.counts_at_each(&count.subject) && ground.part.is_none() {
+            let sums = self.sums(asked, &several(&indicator.id), &window, ground).await?;
+            let count: i64 = sums.into_iter().map(|(_, amount)| amount.value).sum();
+            total = in_several(total, count);
+        }
+        let mut cells = vec![total];
         for (values, amount) in groups.into_iter().filter(|(key, sum)| !key.is_empty() && sum.amount.value != 0) {
             let by = asked
                 .by
@@ -229,6 +244,29 @@ impl Reporting {
         }
         let ratio = Ratio { numerator: Some(numerator), denominator: Some(denominator) };
         Ok(Cell { value: Some(Value::Ratio(ratio)), status: Some(CellStatus::Normal.into()), ..blank })
+    }
+}
+
+/// Says of a total how many it has that count in several counties and here once.
+fn in_several(total: Cell, count: i64) -> Cell {
+    if count == 0 || total.status() != CellStatus::Normal {
+        return total;
+    }
+    let said = format!(
+        "其中{count}人在多个县（区）登记，此处只计一次 | {count} of them are registered in several counties and count once here"
+    );
+    let note = match &total.note {
+        Some(note) => both(note, &said),
+        None => said,
+    };
+    Cell { in_several_counties: Some(count), note: Some(note), ..total }
+}
+
+/// Two remarks as one, each in both languages.
+fn both(one: &str, other: &str) -> String {
+    match (one.split_once(" | "), other.split_once(" | ")) {
+        (Some((zh, en)), Some((more_zh, more_en))) => format!("{zh}；{more_zh} | {en}; {more_en}"),
+        _ => format!("{one}; {other}"),
     }
 }
 

@@ -123,6 +123,8 @@ pub struct Identity {
     pub prefix: String,
     #[serde(default)]
     pub own: bool,
+    #[serde(default)]
+    pub each: bool,
 }
 
 #[derive(Deserialize)]

@@ -193,7 +193,7 @@ impl Reader {
         let shared = halves.chain(&subject.by).map(|(kind, field)| Ok((kind.clone(), self.field(kind, field)?)));
         let identity = subject.identity.as_ref().map(|of| {
             let field = self.field(&root, &of.field)?;
-            Ok::<_, Error>(Identity { field, prefix: of.prefix.clone(), own: of.own })
+            Ok::<_, Error>(Identity { field, prefix: of.prefix.clone(), own: of.own, each: of.each })
         });
         let members = subject.members.iter().map(|(kind, member)| Ok((kind.clone(), self.member(kind, member)?)));
         Ok(Subject {
