@@ -13,6 +13,7 @@ use std::{
 
 use qianshou_exchange::{Exchange, Ground};
 use qianshou_kernel::{
+    audit::{Audit, AuditDesk, Line, Log, Watch},
     clock::Clock,
     config::{Config, Loaded, ms},
     db::{Db, Levels, Migration},
@@ -27,6 +28,7 @@ use qianshou_kernel::{
 };
 use qianshou_pairing::Pairing;
 use qianshou_proto::{
+    audit::v1::audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT},
     identity::v1::identity_service_server::{IdentityServiceServer, SERVICE_NAME as IDENTITY},
     ledger::v1::ledger_service_server::{LedgerServiceServer, SERVICE_NAME as LEDGER},
 };
@@ -48,6 +50,9 @@ pub struct Node {
     ledger: Ledger,
     tokens: StoredTokens,
     ids: Ids,
+    audit: Audit,
+    /// SHA-256 of the configuration as it may be shown.
+    settings: String,
 }
 
 /// A node that serves.
@@ -58,6 +63,8 @@ pub struct Serving {
     pub peers: Option<SocketAddr>,
     /// Its counting house, for whoever checks it; it counts only where it is served.
     pub reporting: Reporting,
+    /// Its audit, for whoever writes a line beside it.
+    pub audit: Audit,
     _alone: Option<File>,
     doors: JoinSet<Result<()>>,
     cancel: CancellationToken,
@@ -174,6 +181,7 @@ impl Node {
     /// `seed` makes ids repeatable, for tests.
     pub async fn open(loaded: Loaded, clock: Clock, seed: Option<u64>) -> Result<Self> {
         let keys = Arc::new(NodeKeys::open(&loaded.keys_directory())?);
+        let settings = loaded.digest();
         let (config, directory) = (loaded.config, loaded.directory);
         let roles = Roles::parse(&config.roles.serve)?;
         if keys.node != config.node.code {
@@ -203,8 +211,9 @@ impl Node {
         }
         let ids = seed.map_or_else(|| Ids::random(clock.clone()), |seed| Ids::seeded(clock.clone(), seed));
         let secrets = Secrets::new(&keys.seal, &keys.blind).map_err(|e| Error::Broken(Box::new(e)))?;
+        let audit = Audit::open(db.clone(), keys.clone(), clock.clone(), config.audit);
         let tokens = StoredTokens::new(db, clock, ids.clone());
-        Ok(Self { config, directory, roles, keys, secrets: Arc::new(secrets), ledger, tokens, ids })
+        Ok(Self { config, directory, roles, keys, secrets: Arc::new(secrets), ledger, tokens, ids, audit, settings })
     }
 
     /// A fresh administrator's token, for whoever holds the node's folder.
@@ -264,7 +273,8 @@ impl Node {
         let cancel = shutdown.child_token();
         let cached = Arc::new(CachedTokens::new(Arc::new(self.tokens.clone()), &config.limits));
         let people = Listener::people(config.api.listen, &self.keys, cached.clone()).await?;
-        let people = people.allow(&config.api.allowed_origins);
+        let away = roles.away().map(House::service).collect();
+        let people = people.allow(&config.api.allowed_origins).audited(Watch { audit: self.audit.clone(), away });
         let api_address = people.address();
         let reporting = Reporting::new(self.ledger.clone(), ms(config.ledger.wait_max_ms))?;
 
@@ -285,7 +295,8 @@ impl Node {
         });
         let desk = TokenDesk { tokens: self.tokens.clone(), cache: cached, ledger: self.ledger.clone() };
         let mut routes = Routes::new(bounded!(LedgerServiceServer::new(feed)))
-            .add_service(bounded!(IdentityServiceServer::new(desk)));
+            .add_service(bounded!(IdentityServiceServer::new(desk)))
+            .add_service(bounded!(AuditServiceServer::new(AuditDesk { audit: self.audit.clone() })));
         let mut doors = JoinSet::new();
         let mut peers = None;
         if roles.has(House::Registry) {
@@ -295,6 +306,7 @@ impl Node {
             registry.start(cancel.clone());
             routes = routes.add_service(bounded!(registry.service()));
             tokio::spawn(forget_requests(self.ledger.clone(), config.ledger.request_keep_days, cancel.clone()));
+            tokio::spawn(purge_audit(self.audit.clone(), cancel.clone()));
         }
         if roles.has(House::Pairing) {
             routes = routes.add_service(bounded!(Pairing::new(self.verbs(), self.config.pairing).service()));
@@ -306,6 +318,7 @@ impl Node {
         if roles.has(House::Exchange) {
             let peer_set = PeerSet::default();
             let door = Listener::peers(config.peers.listen, &self.keys, peer_set.clone()).await?;
+            let door = door.audited(Watch { audit: self.audit.clone(), away: vec![] });
             peers = Some(door.address());
             let exchange = self.exchange(peer_set, door.address(), cancel.clone()).await?;
             routes = routes.add_service(bounded!(exchange.admin_service()));
@@ -317,7 +330,7 @@ impl Node {
         }
         let routes = roles.gateway(routes, &config.neighbours, &std::fs::read(&self.keys.ca_path)?)?;
         let (routes, health) = server::with_health(server::with_reflection(routes)?);
-        for service in roles.here().map(House::service).chain(["", LEDGER, IDENTITY]) {
+        for service in roles.here().map(House::service).chain(["", LEDGER, IDENTITY, AUDIT]) {
             health.set_service_status(service, tonic_health::ServingStatus::Serving).await;
         }
         let limits = config.limits.clone();
@@ -325,8 +338,31 @@ impl Node {
             let cancel = cancel.clone();
             async move { server::serve(people, routes, &limits, cancel).await }
         });
+        self.begin_audit().await;
         tracing::info!(node = %config.node.code, api = %api_address, ?peers, ?roles, "serving");
-        Ok(Serving { api: api_address, peers, reporting, _alone: alone, doors, cancel })
+        Ok(Serving { api: api_address, peers, reporting, audit: self.audit.clone(), _alone: alone, doors, cancel })
+    }
+
+    /// Writes down which program serves with which configuration. A node whose disk is full starts all the same, to be helped.
+    async fn begin_audit(&self) {
+        let detail = format!("version={} settings={}", env!("CARGO_PKG_VERSION"), self.settings);
+        let houses = self.roles.here().map(House::as_str).collect::<Vec<_>>().join(",");
+        let line = Line::of_node(self.audit.clock().now_ms(), "serve", houses, detail);
+        if let Err(error) = self.audit.write(Log::Acts, line).await {
+            tracing::warn!(%error, "the audit does not say that this process serves");
+        }
+    }
+}
+
+/// Once an hour, purges what the audit need not keep any more.
+async fn purge_audit(audit: Audit, cancel: CancellationToken) {
+    let mut beat = tokio::time::interval(Duration::from_secs(3600));
+    while cancel.run_until_cancelled(beat.tick()).await.is_some() {
+        match audit.purge().await {
+            Ok(0) => {}
+            Ok(lines) => tracing::info!(lines, "the audit was purged as configured"),
+            Err(error) => tracing::warn!(%error, "the audit could not be purged"),
+        }
     }
 }
 
@@ -347,6 +383,8 @@ impl Serving {
         while let Some(door) = self.doors.join_next().await {
             door.map_err(|e| Error::Broken(Box::new(e)))??;
         }
+        // What was counted since the last beat; if it cannot be written, its cause is in the log.
+        drop(self.audit.flush().await);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::{CachedTokens, Caller, Role, Tokens, fresh_secret, generate_token, token::TOKEN_REVOKED};
 use crate::{
-    binds,
+    audit, binds,
     clock::Clock,
     db::{Db, Row},
     error::{Error, Reason, Result},
@@ -125,6 +125,7 @@ impl IdentityService for TokenDesk {
             return Err(Error::refused("display_name", Reason::Malformed, "1–200 characters | 1–200 个字符").into());
         }
         let (token, secret) = self.tokens.create(name, role, &area).await?;
+        audit::about(format_args!("tokens/{}", token.id()));
         Ok(Response::new(api::CreateTokenResponse { token: Some(token), secret: Some(secret) }))
     }
 

@@ -45,6 +45,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "kernel", version: 3, sql: include_str!("../migrations/3_trace.sql") },
     Migration { house: "kernel", version: 4, sql: include_str!("../migrations/4_words.sql") },
     Migration { house: "kernel", version: 5, sql: include_str!("../migrations/5_shared.sql") },
+    Migration { house: "kernel", version: 7, sql: include_str!("../migrations/7_audit.sql") },
 ];
 
 /// A record's version, given by its home; compared in this order.

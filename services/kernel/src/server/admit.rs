@@ -10,6 +10,7 @@ use tonic::Status;
 
 use super::{Guard, Remote};
 use crate::{
+    audit,
     error::{Error, Reason, Refusal, Result},
     identity::{Caller, hash_token},
 };
@@ -43,8 +44,11 @@ pub(super) async fn admit(State(guard): State<Guard>, mut request: Request, next
     };
     match caller {
         Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
+            request.extensions_mut().insert(caller.clone());
+            match audit::admitted(request, &caller).await {
+                Ok(request) => next.run(request).await,
+                Err(error) => Status::from(error).into_http(),
+            }
         }
         Err(error) => Status::from(error).into_http(),
     }

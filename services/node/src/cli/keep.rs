@@ -11,6 +11,7 @@ use qianshou_kernel::{
 };
 use serde_json::json;
 
+use super::machine;
 use crate::{backup, node};
 
 #[derive(Args)]
@@ -27,7 +28,9 @@ pub(super) struct Backup {
 
 impl Backup {
     pub(super) async fn run(self) -> Result<()> {
+        machine::begun(&self.config, "backup", self.dir.display()).await?;
         let made = backup::take(&self.config, &self.dir, &Clock::system()).await?;
+        machine::done(&self.config, "backup", self.dir.display()).await?;
         if self.json {
             println!("{}", json!(made));
         } else {
@@ -58,6 +61,7 @@ impl Restore {
     pub(super) async fn run(self) -> Result<()> {
         let backup::Restored { config, manifest, epoch } =
             backup::restore(&self.dir, &self.to, self.database.as_deref()).await?;
+        machine::done(&config, "restore", self.dir.display()).await?;
         let config = config.display();
         if self.json {
             let (node, from, position) = (manifest.node, manifest.epoch, manifest.position);
@@ -146,10 +150,12 @@ impl EpochCommand {
         let (Self::Show { config, .. } | Self::Declare { config, .. }) = &self;
         let db = node::database(&Config::load(config)?).await?;
         match self {
-            Self::Declare { new, .. } => {
+            Self::Declare { new, ref config } => {
+                machine::begun(config, "epoch declare", "").await?;
                 let none = "restored epoch (--new opens one) | 待声明的纪元（--new 可另开新纪元）";
                 let declared = ledger::declare_epoch(&db, new).await?;
                 let epoch = declared.ok_or_else(|| Error::refused("epoch", Reason::NotFound, none))?;
+                machine::done(config, "epoch declare", epoch).await?;
                 println!("已声明 | declared: epoch {epoch}");
             }
             Self::Show { json, .. } => {
