@@ -17,6 +17,7 @@ pub mod forger;
 pub mod halves;
 pub mod kill;
 pub mod node;
+pub mod outage;
 pub mod process;
 pub mod refusal;
 pub mod sample;

@@ -192,7 +192,10 @@ async fn tables_are_brought_to_a_level(world: World) {
     for _ in 0..2 {
         let told = migrate(&["--check", "--json"]).await.json();
         let kernel = steps(&told).into_iter().find(|step| step["house"] == "kernel").unwrap();
-        assert_eq!((kernel["from"].as_u64(), kernel["to"].as_u64()), (Some(1), Some(ledger::MIGRATIONS.len() as u64)));
+        assert_eq!(
+            (kernel["from"].as_u64(), kernel["to"].as_u64()),
+            (Some(1), ledger::MIGRATIONS.last().map(|m| m.version as u64))
+        );
         assert_eq!(told["done"], false, "told twice, for nothing was done");
     }
     let early = qianshou(&["backup", &text(&world.folder("b")), "--config", &config], &[]).await;

@@ -63,6 +63,7 @@ pub struct Database {
     pub url: String,
     pub sqlite_readers: u32,
     pub postgres_connections: u32,
+    pub probe_ms: u64,
 }
 
 /// The listener for people.

@@ -7,6 +7,7 @@
 mod notices;
 mod settings;
 mod snapshot;
+mod standing;
 mod statement;
 mod tx;
 mod value;
@@ -30,11 +31,13 @@ use sqlx::{
 pub use self::{
     settings::Setting,
     snapshot::Levels,
+    standing::Away,
     statement::{Sql, Statement},
     tx::Tx,
     value::{Row, Value, as_i64},
     words::Words,
 };
+use self::{standing::Standing, tx::On};
 use crate::{
     error::{Error, Result},
     telemetry::metrics,
@@ -44,9 +47,18 @@ use crate::{
 const SQLITE: &str = "sqlite";
 const POSTGRES: &str = "postgresql";
 
-/// A node's database.
+/// How long a call may wait for one of the connections to a server.
+const POSTGRES_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A node's database; cheap to clone.
 #[derive(Clone, Debug)]
-pub enum Db {
+pub struct Db {
+    pools: Pools,
+    standing: Standing,
+}
+
+#[derive(Clone, Debug)]
+enum Pools {
     /// One writing connection and several reading ones on one file.
     Sqlite {
         /// The only connection that writes.
@@ -82,7 +94,7 @@ impl Db {
     pub async fn open(url: &str, dir: &Path, readers: u32, connections: u32) -> Result<Self> {
         if let Some(file) = sqlite_file(url, dir) {
             let options = SqliteConnectOptions::new()
-                .filename(file)
+                .filename(&file)
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
@@ -97,7 +109,7 @@ impl Db {
             };
             let write = pool(1, "-65536").await?;
             let read = pool(readers.max(1), "-8192").await?;
-            let db = Self::Sqlite { write, read };
+            let db = Self { pools: Pools::Sqlite { write, read }, standing: Standing::new(Some(&file))? };
             db.must_be("PRAGMA synchronous", |row| Ok(row.int(0)? == 2)).await?;
             Ok(db)
         } else {
@@ -109,7 +121,8 @@ impl Db {
                 // behind a load, would read all of it.
                 .options([("enable_seqscan", "off"), ("jit", "off")]);
             let pool = PgPoolOptions::new().max_connections(connections.max(2)).test_before_acquire(false);
-            let db = Self::Postgres(pool.connect_with(options).await?);
+            let pool = pool.acquire_timeout(POSTGRES_PATIENCE).connect_with(options).await?;
+            let db = Self { pools: Pools::Postgres(pool), standing: Standing::new(None)? };
             db.must_be("SHOW synchronous_commit", |row| Ok(row.text(0)? != "off")).await?;
             db.must_be("SHOW fsync", |row| Ok(row.text(0)? == "on")).await?;
             Ok(db)
@@ -128,16 +141,25 @@ impl Db {
     /// Whether this is PostgreSQL, where several processes may share the node.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        matches!(self, Self::Postgres(_))
+        matches!(self.pools, Pools::Postgres(_))
     }
 
     /// Begins a write transaction; on SQLite it waits for the writer before it reads.
+    ///
+    /// # Errors
+    /// [`Away`], or what the database says.
     pub async fn begin(&self) -> Result<Tx> {
-        Ok(match self {
-            Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
-            #[expect(clippy::disallowed_methods, reason = "the one door to write transactions")]
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
-        })
+        self.standing.must_be_here(self.is_shared())?;
+        self.begin_now().await
+    }
+
+    async fn begin_now(&self) -> Result<Tx> {
+        let acquired = match &self.pools {
+            Pools::Sqlite { write, .. } => write.acquire().await.map(On::Sqlite),
+            Pools::Postgres(pool) => pool.acquire().await.map(On::Postgres),
+        };
+        let on = acquired.inspect_err(|cause| self.standing.failed(cause))?;
+        Tx::begin(on, self.standing.clone()).await
     }
 
     /// Reads rows outside any transaction.
@@ -146,10 +168,12 @@ impl Db {
         if statement::is_void(&binds) {
             return Ok(vec![]);
         }
-        match self {
-            Self::Sqlite { read, .. } => Ok(sqlite(read, sql, binds).await?),
-            Self::Postgres(pool) => Ok(postgres(pool, sql, binds).await?),
-        }
+        self.standing.must_be_here(self.is_shared())?;
+        let read = match &self.pools {
+            Pools::Sqlite { read, .. } => sqlite(read, sql, binds).await,
+            Pools::Postgres(pool) => postgres(pool, sql, binds).await,
+        };
+        Ok(read.inspect_err(|cause| self.standing.doubt(cause))?)
     }
 
     /// Reads at most one row.
@@ -163,6 +187,7 @@ impl Db {
         let mut tx = self.begin().await?;
         for statement in statements {
             if !tx.run(statement).await? {
+                tx.rollback().await?;
                 return Ok(false);
             }
         }
@@ -191,13 +216,13 @@ impl Db {
 
     /// Asks the database to prepare a statement without running it, and answers its columns' names and types.
     pub async fn prepare(&self, sql: &str) -> Result<Vec<(String, String)>> {
-        match self {
-            Self::Sqlite { read, .. } => {
+        match &self.pools {
+            Pools::Sqlite { read, .. } => {
                 let mut connection = read.acquire().await?;
                 let statement = (&mut *connection).prepare(AssertSqlSafe(sql.to_owned()).into_sql()).await?;
                 Ok(columns_of::<sqlx::Sqlite>(sqlx::Statement::columns(&statement)))
             }
-            Self::Postgres(pool) => {
+            Pools::Postgres(pool) => {
                 let mut connection = pool.acquire().await?;
                 let statement = (&mut *connection).prepare(AssertSqlSafe(sql.to_owned()).into_sql()).await?;
                 Ok(columns_of::<sqlx::Postgres>(sqlx::Statement::columns(&statement)))
@@ -207,20 +232,20 @@ impl Db {
 
     /// Closes every connection.
     pub async fn close(&self) {
-        match self {
-            Self::Sqlite { write, read } => {
+        match &self.pools {
+            Pools::Sqlite { write, read } => {
                 read.close().await;
                 write.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Pools::Postgres(pool) => pool.close().await,
         }
     }
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
-        match self {
-            Self::Sqlite { read, .. } => Ok(read.acquire().await?.ping().await?),
-            Self::Postgres(pool) => Ok(pool.acquire().await?.ping().await?),
+        match &self.pools {
+            Pools::Sqlite { read, .. } => Ok(read.acquire().await?.ping().await?),
+            Pools::Postgres(pool) => Ok(pool.acquire().await?.ping().await?),
         }
     }
 }

@@ -10,6 +10,8 @@ pub use qianshou_proto::common::v1::ErrorReason as Reason;
 use tonic::{Code, Status};
 use tonic_types::{BadRequest, ErrorDetail, ErrorInfo, FieldViolation, LocalizedMessage, StatusExt};
 
+use crate::db::Away;
+
 /// A result whose error is a refusal or broken machinery.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -106,11 +108,20 @@ impl Error {
         Self::Broken(what.into().into())
     }
 
-    /// The refusal's reason, or [`Reason::Internal`].
+    /// Why the database is away, if that is what this is about.
+    #[must_use]
+    pub fn away(&self) -> Option<Away> {
+        let Self::Broken(cause) = self else { return None };
+        let told = cause.downcast_ref::<Away>().copied();
+        told.or_else(|| cause.downcast_ref::<sqlx::Error>().and_then(Away::of))
+    }
+
+    /// The refusal's reason; [`Reason::Unavailable`] while the database is away; else [`Reason::Internal`].
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
             Self::Refused(refusal) => refusal.reason(),
+            Self::Broken(_) if self.away().is_some() => Reason::Unavailable,
             Self::Broken(_) => Reason::Internal,
         }
     }
@@ -154,6 +165,10 @@ impl From<prost::DecodeError> for Error {
 /// The one mapping to a gRPC status. Internal causes are logged here, once.
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
+        // That the database is away is logged where it becomes known, once for all calls that meet it.
+        if let Some(away) = error.away() {
+            return away.refusal().into();
+        }
         match error {
             Error::Refused(refusal) => refusal.into(),
             Error::Broken(cause) => {

@@ -24,11 +24,12 @@ use qianshou_kernel::{
     kind::{Kind, Kinds, Verbs},
     ledger::{self, Ledger},
     person::{Domain, Secret, Secrets},
-    server::{self, Listener, PeerSet},
+    server::{self, Listener, PeerSet, Troubles},
 };
 use qianshou_pairing::Pairing;
 use qianshou_proto::{
     audit::v1::audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT},
+    exchange::v1::exchange_service_server::SERVICE_NAME as PEER,
     identity::v1::identity_service_server::{IdentityServiceServer, SERVICE_NAME as IDENTITY},
     ledger::v1::ledger_service_server::{LedgerServiceServer, SERVICE_NAME as LEDGER},
 };
@@ -297,6 +298,7 @@ impl Node {
         let mut routes = Routes::new(bounded!(LedgerServiceServer::new(feed)))
             .add_service(bounded!(IdentityServiceServer::new(desk)))
             .add_service(bounded!(AuditServiceServer::new(AuditDesk { audit: self.audit.clone() })));
+        let troubles = Troubles::default();
         let mut doors = JoinSet::new();
         let mut peers = None;
         if roles.has(House::Registry) {
@@ -322,17 +324,18 @@ impl Node {
             peers = Some(door.address());
             let exchange = self.exchange(peer_set, door.address(), cancel.clone()).await?;
             routes = routes.add_service(bounded!(exchange.admin_service()));
-            let (peer_routes, _) = server::with_health(Routes::new(exchange.peer_service()));
+            let (peer_routes, health) = server::with_health(Routes::new(exchange.peer_service()));
+            troubles.clone().tell(health, vec![PEER], cancel.clone()).await;
             let tasks = exchange.start_tasks();
             doors.spawn(async move { tasks.await.map_err(|e| Error::Broken(Box::new(e))) });
             let (limits, cancel) = (config.limits.clone(), cancel.clone());
             doors.spawn(async move { server::serve(door, peer_routes, &limits, cancel).await });
         }
+        watch_over(&self.ledger, config.database.probe_ms, &troubles, &cancel);
         let routes = roles.gateway(routes, &config.neighbours, &std::fs::read(&self.keys.ca_path)?)?;
         let (routes, health) = server::with_health(server::with_reflection(routes)?);
-        for service in roles.here().map(House::service).chain(["", LEDGER, IDENTITY, AUDIT]) {
-            health.set_service_status(service, tonic_health::ServingStatus::Serving).await;
-        }
+        let services = roles.here().map(House::service).chain([LEDGER, IDENTITY, AUDIT]).collect();
+        troubles.tell(health, services, cancel.clone()).await;
         let limits = config.limits.clone();
         doors.spawn({
             let cancel = cancel.clone();
@@ -364,6 +367,24 @@ async fn purge_audit(audit: Audit, cancel: CancellationToken) {
             Err(error) => tracing::warn!(%error, "the audit could not be purged"),
         }
     }
+}
+
+/// Finds out whether commits last, and lets health say so.
+fn watch_over(ledger: &Ledger, every_ms: u64, troubles: &Troubles, cancel: &CancellationToken) {
+    let (db, troubles, cancel) = (ledger.db().clone(), troubles.clone(), cancel.clone());
+    let mut away = db.away();
+    tokio::spawn({
+        let cancel = cancel.clone();
+        async move { db.watch_over(ms(every_ms), cancel).await }
+    });
+    tokio::spawn(cancel.run_until_cancelled_owned(async move {
+        loop {
+            troubles.set("database", away.borrow_and_update().map(|away| away.to_string()));
+            if away.changed().await.is_err() {
+                return;
+            }
+        }
+    }));
 }
 
 /// Once an hour, forgets answers that nobody will ask for again.

@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn a_sqlite_file_is_served_by_one() {
         let folder = tempfile::tempdir().unwrap();
-        let url = |url: &str| Database { url: url.into(), sqlite_readers: 1, postgres_connections: 2 };
+        let url = |url: &str| Database { url: url.into(), sqlite_readers: 1, postgres_connections: 2, probe_ms: 5_000 };
         let (file, server) = (url("sqlite:a.db"), url("postgres://x/y"));
         let (all, one) = (Roles::parse(&[]).unwrap(), Roles::parse(&["registry".into()]).unwrap());
         let first = all.alone(&file, folder.path()).unwrap();

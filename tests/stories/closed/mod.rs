@@ -1,3 +1,4 @@
-//! Closed doors: what an attacker, a thief of the disk or a mistake must not be able to do.
+//! Closed doors: what strangers, mistakes and broken machines do not bring about.
 
 mod audit;
+mod disk;

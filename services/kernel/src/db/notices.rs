@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgNotification};
 
-use super::Db;
+use super::{Db, Pools};
 use crate::error::Result;
 
 /// What the processes of a node listen on; each node has a database of its own, and a channel is a database's.
@@ -17,7 +17,7 @@ impl Db {
     /// Says a word to the node's other processes and to this one; on SQLite there is nobody. A statement of its own, never
     /// inside a transaction: there it would take a lock of the whole server until the commit.
     pub async fn notify(&self, word: &str) -> Result<()> {
-        if let Self::Postgres(_) = self {
+        if self.is_shared() {
             self.fetch("SELECT pg_notify($1, $2)", crate::binds![CHANNEL, word]).await?;
         }
         Ok(())
@@ -26,7 +26,7 @@ impl Db {
     /// Hears words for as long as it is awaited; on SQLite for ever none. `None`: it begins to hear, and what was said before is
     /// lost. Holds one connection.
     pub async fn listen(&self, mut hear: impl FnMut(Option<&str>)) {
-        let Self::Postgres(pool) = self else { return std::future::pending().await };
+        let Pools::Postgres(pool) = &self.pools else { return std::future::pending().await };
         loop {
             let heard: Result<(), sqlx::Error> = async {
                 let mut listener = PgListener::connect_with(pool).await?;

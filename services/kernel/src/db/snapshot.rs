@@ -16,7 +16,7 @@ use tokio::{
     io::AsyncWriteExt as _,
 };
 
-use super::{Db, Migration, Row, Tx, postgres, sqlite};
+use super::{Db, Migration, Pools, Row, Tx, postgres, sqlite, tx::On};
 use crate::error::{Error, Reason, Result};
 
 /// What the copy of a SQLite database is called.
@@ -42,9 +42,9 @@ impl Db {
     /// Copies one state of the database into the empty folder `folder`, while others write. Answers the levels of its tables
     /// and the rows of `also`, both of that state.
     pub async fn snapshot(&self, folder: &Path, also: &'static str) -> Result<(Levels, Vec<Row>)> {
-        match self {
-            Self::Sqlite { read, .. } => snapshot_sqlite(read, &folder.join(FILE), also).await,
-            Self::Postgres(pool) => snapshot_postgres(pool, folder, also).await,
+        match &self.pools {
+            Pools::Sqlite { read, .. } => snapshot_sqlite(read, &folder.join(FILE), also).await,
+            Pools::Postgres(pool) => snapshot_postgres(pool, folder, also).await,
         }
     }
 
@@ -141,7 +141,7 @@ async fn copy_out(connection: &mut PgConnection, table: &str, folder: &Path) -> 
 
 impl Tx {
     async fn copy_in(&mut self, table: &str, folder: &Path) -> Result<()> {
-        let Self::Postgres(tx) = self else { return Ok(()) };
+        let On::Postgres(tx) = self.on() else { return Ok(()) };
         if table == REBUILT {
             return Ok(());
         }

@@ -1,22 +1,87 @@
 //! A write transaction: what is read and written in it is one commit, or nothing.
 
+use sqlx::{Postgres, Sqlite, pool::PoolConnection};
+
 use super::{
     Migration, POSTGRES, Row, SQLITE, Sql, Statement, Value, on_postgres, on_sqlite, postgres, sqlite,
+    standing::Standing,
     statement::{is_void, joined},
     words,
 };
-use crate::{error::Result, telemetry::metrics};
+use crate::{
+    error::{Error, Result},
+    telemetry::metrics,
+};
 
-/// A write transaction.
+/// A write transaction. Its connection goes back to the others only after a commit or a rollback that the database confirmed; in any
+/// other case it is closed and replaced, for nobody knows what it is inside of.
 #[derive(Debug)]
-pub enum Tx {
-    /// On SQLite, begun IMMEDIATE.
-    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    /// On PostgreSQL.
-    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+pub struct Tx {
+    on: On,
+    standing: Standing,
+    /// Neither committed nor rolled back.
+    open: bool,
+    /// A statement failed, so nothing of it can be committed.
+    failed: bool,
+}
+
+/// The connection of a transaction.
+#[derive(Debug)]
+pub(super) enum On {
+    /// Begun IMMEDIATE.
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+impl On {
+    /// Runs one of the words that begin and end transactions. sqlx keeps a count of its own of them, which is wrong for ever after
+    /// one of them failed.
+    async fn say(&mut self, word: &'static str) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(on) => {
+                metrics::statement(SQLITE, metrics::operation(word), sqlx::query(word).execute(&mut **on)).await?;
+            }
+            Self::Postgres(on) => {
+                metrics::statement(POSTGRES, metrics::operation(word), sqlx::query(word).execute(&mut **on)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if self.open {
+            match &mut self.on {
+                On::Sqlite(on) => on.close_on_drop(),
+                On::Postgres(on) => on.close_on_drop(),
+            }
+        }
+    }
 }
 
 impl Tx {
+    pub(super) async fn begin(on: On, standing: Standing) -> Result<Self> {
+        let mut tx = Self { on, standing, open: true, failed: false };
+        let word = if tx.is_shared() { "BEGIN" } else { "BEGIN IMMEDIATE" };
+        let begun = tx.on.say(word).await;
+        tx.known(begun)?;
+        Ok(tx)
+    }
+
+    pub(super) fn on(&mut self) -> &mut On {
+        &mut self.on
+    }
+
+    /// Passes on what a statement gave; its failure is kept.
+    fn known<T>(&mut self, given: Result<T, sqlx::Error>) -> Result<T> {
+        if let Err(cause) = &given {
+            self.failed = true;
+            self.standing.failed(cause);
+        }
+        Ok(given?)
+    }
+
     /// As [`Db::migrate`], inside the transaction.
     pub(super) async fn migrate(&mut self, migrations: &[Migration]) -> Result<()> {
         let shared = self.is_shared();
@@ -50,10 +115,11 @@ impl Tx {
         if is_void(&binds) {
             return Ok(vec![]);
         }
-        Ok(match self {
-            Self::Sqlite(tx) => sqlite(&mut **tx, sql, binds).await?,
-            Self::Postgres(tx) => postgres(&mut **tx, sql, binds).await?,
-        })
+        let read = match &mut self.on {
+            On::Sqlite(on) => sqlite(&mut **on, sql, binds).await,
+            On::Postgres(on) => postgres(&mut **on, sql, binds).await,
+        };
+        self.known(read)
     }
 
     /// Runs a statement; answers how many rows it touched.
@@ -63,16 +129,17 @@ impl Tx {
             return Ok(0);
         }
         let operation = metrics::operation(&sql);
-        Ok(match self {
-            Self::Sqlite(tx) => {
-                let query = on_sqlite(sql, binds);
-                metrics::statement(SQLITE, operation, query.execute(&mut **tx)).await?.rows_affected()
+        let touched = match &mut self.on {
+            On::Sqlite(on) => {
+                let query = on_sqlite(sql, binds).execute(&mut **on);
+                metrics::statement(SQLITE, operation, query).await.map(|done| done.rows_affected())
             }
-            Self::Postgres(tx) => {
-                let query = on_postgres(sql, binds);
-                metrics::statement(POSTGRES, operation, query.execute(&mut **tx)).await?.rows_affected()
+            On::Postgres(on) => {
+                let query = on_postgres(sql, binds).execute(&mut **on);
+                metrics::statement(POSTGRES, operation, query).await.map(|done| done.rows_affected())
             }
-        })
+        };
+        self.known(touched)
     }
 
     /// Runs a statement as data. `false`: it touched another number of rows than it had to.
@@ -99,24 +166,28 @@ impl Tx {
     }
 
     fn is_shared(&self) -> bool {
-        matches!(self, Self::Postgres(_))
+        matches!(self.on, On::Postgres(_))
     }
 
     /// Makes it last.
-    pub async fn commit(self) -> Result<()> {
-        match self {
-            Self::Sqlite(tx) => metrics::statement(SQLITE, "COMMIT", tx.commit()).await?,
-            Self::Postgres(tx) => metrics::statement(POSTGRES, "COMMIT", tx.commit()).await?,
+    ///
+    /// # Errors
+    /// The database says that it does not, or does not say that it does; or one of the statements had failed.
+    pub async fn commit(mut self) -> Result<()> {
+        if self.failed {
+            return Err(Error::broken("one of its statements had failed, so this transaction cannot be committed"));
         }
+        let done = self.on.say("COMMIT").await;
+        self.known(done)?;
+        self.open = false;
+        self.standing.committed();
         Ok(())
     }
 
-    /// Undoes it.
-    pub async fn rollback(self) -> Result<()> {
-        match self {
-            Self::Sqlite(tx) => tx.rollback().await?,
-            Self::Postgres(tx) => tx.rollback().await?,
-        }
+    /// Undoes it: by the database's word, or by leaving the connection.
+    pub async fn rollback(mut self) -> Result<()> {
+        // SQLite has undone it already where the disk was full, and then refuses the word.
+        self.open = self.on.say("ROLLBACK").await.is_err();
         Ok(())
     }
 }

@@ -26,7 +26,7 @@ use self::bell::Bell;
 
 use crate::{
     clock::Clock,
-    db::{Db, Migration, Statement, Tx},
+    db::{Away, Db, Migration, Statement, Tx},
     error::{Error, Reason, Result},
     id::Name,
     kind::Kinds,
@@ -46,6 +46,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "kernel", version: 4, sql: include_str!("../migrations/4_words.sql") },
     Migration { house: "kernel", version: 5, sql: include_str!("../migrations/5_shared.sql") },
     Migration { house: "kernel", version: 7, sql: include_str!("../migrations/7_audit.sql") },
+    Migration { house: "kernel", version: 9, sql: include_str!("../migrations/9_probes.sql") },
 ];
 
 /// A record's version, given by its home; compared in this order.
@@ -185,7 +186,9 @@ pub enum Rejection {
     Busy,
     /// The database is at a level this binary does not write.
     ContractLevel(i64),
-    /// The database or the record's form failed; the cause is in the log.
+    /// The database is away, and the same may be asked again; whether it was done, a repeat with the same request id says.
+    Away(Away),
+    /// The database refused it, or the record's form failed; the cause is in the log.
     Broken,
 }
 
@@ -211,6 +214,7 @@ impl From<Rejection> for Error {
                 Self::refused("", Reason::ContractLevel, format!("{en} | {zh}"))
             }
             Rejection::Guard(_) => Self::broken("a guarded statement met other rows than it expected"),
+            Rejection::Away(away) => away.into(),
             Rejection::Broken => Self::broken("the ledger could not write this command"),
         }
     }

@@ -4,12 +4,12 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{Answer, CONTRACT_LEVEL, Command, Content, Limits, Rejection, Submission, bell::Bell, overlay::Overlay};
 use crate::{
     clock::Clock,
-    db::Db,
+    db::{Away, Db},
     error::{Error, Result},
     kind::{Index, Kind, Kinds},
     person,
@@ -57,7 +57,7 @@ pub(crate) async fn run(
     limits: Limits,
     mut submissions: mpsc::Receiver<Submission>,
 ) {
-    let writer = Writer { db, node, clock, bell };
+    let writer = Writer { away: db.away(), db, node, clock, bell };
     let mut waiting = vec![];
     while submissions.recv_many(&mut waiting, limits.group_max_commands).await > 0 {
         let mut owners = VecDeque::new();
@@ -118,19 +118,22 @@ struct Writer {
     node: Arc<str>,
     clock: Clock,
     bell: Bell,
+    away: watch::Receiver<Option<Away>>,
 }
 
 /// Why a group did not commit.
 enum Failed {
     /// One command's statement met other rows; the others may go on without it.
     Guard { command: usize, statement: usize },
-    /// The database refused or is away.
+    /// The database is away: no part of the group would fare better.
+    Away(Away),
+    /// The database refused.
     Broken(Error),
 }
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self::Broken(error)
+        error.away().map_or(Self::Broken(error), Self::Away)
     }
 }
 
@@ -143,12 +146,17 @@ impl Writer {
         metrics::commit(group.len(), work.run(self.write_parts(&group))).await
     }
 
-    /// Writes a group. If the database refuses it, it is halved until the command at fault stands alone.
+    /// Writes a group. If the database refuses it, it is halved until the command at fault stands alone. While the database is away
+    /// nothing is tried: a probe finds out when it is back.
     async fn write_parts(&self, group: &[Prepared]) -> Vec<Answer> {
         let mut answers: Vec<Option<Answer>> = vec![None; group.len()];
         let mut parts: Vec<Vec<usize>> = vec![(0..group.len()).collect()];
         while let Some(part) = parts.pop() {
             if part.is_empty() {
+                continue;
+            }
+            if let Some(away) = *self.away.borrow() {
+                part.into_iter().for_each(|i| answers[i] = Some(Err(Rejection::Away(away))));
                 continue;
             }
             let commands: Vec<&Prepared> = part.iter().map(|i| &group[*i]).collect();
@@ -163,6 +171,7 @@ impl Writer {
                     answers[part[command]] = Some(Err(Rejection::Guard(statement)));
                     parts.push(part.into_iter().enumerate().filter(|(i, _)| *i != command).map(|(_, c)| c).collect());
                 }
+                Err(Failed::Away(away)) => part.into_iter().for_each(|i| answers[i] = Some(Err(Rejection::Away(away)))),
                 Err(Failed::Broken(error)) if part.len() == 1 => {
                     tracing::error!(%error, actor = %commands[0].command.actor, "the database refused a command");
                     answers[part[0]] = Some(Err(Rejection::Broken));

@@ -11,6 +11,7 @@
 mod admit;
 mod connection;
 mod gateway;
+mod health;
 mod limits;
 mod peers;
 mod tls;
@@ -19,6 +20,7 @@ mod web;
 pub use admit::caller;
 pub use connection::Remote;
 pub use gateway::Away;
+pub use health::Troubles;
 pub use peers::PeerSet;
 pub(crate) use tls::{pinning, trusting};
 

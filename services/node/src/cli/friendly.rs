@@ -1,6 +1,9 @@
 //! The usual mistakes of a first hour, told with what to do next. What is not among them is told as it came.
 
-use qianshou_kernel::error::{self, Error};
+use qianshou_kernel::{
+    db::Away,
+    error::{self, Error},
+};
 use tonic::{Code, Status};
 
 /// What a cause says of itself, and what to do about it: Chinese, English.
@@ -91,6 +94,9 @@ pub(super) fn failure(error: &Error) -> String {
         Error::Refused(refusal) => refusal.to_string(),
         Error::Broken(cause) => {
             let said = cause.to_string();
+            if error.away() == Some(Away::Full) {
+                return format!("{}\n({said})", Away::Full);
+            }
             known(&said, &MACHINERY).map_or_else(|| said.clone(), |told| format!("{told}\n({said})"))
         }
     }

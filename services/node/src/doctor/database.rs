@@ -3,8 +3,8 @@
 use qianshou_kernel::{
     clock::Clock,
     config::Loaded,
-    db::Db,
-    error::Result,
+    db::{Away, Db},
+    error::{Error, Result},
     ledger::{self, CONTRACT_LEVEL},
 };
 
@@ -16,13 +16,34 @@ const APART_MS: i64 = 2_000;
 /// How far back a clock may have been set before it is told.
 const BACK_MS: i64 = 1_000;
 
-pub(super) fn reachable(loaded: &Loaded, opened: &Result<Db>) -> Seen {
-    match opened {
-        Ok(db) => ok(if db.is_shared() { "PostgreSQL" } else { "SQLite" }),
-        Err(error) if loaded.config.database.url.starts_with("sqlite:") => {
-            fail(text(error), "qianshou init DIR --province CODE, or qianshou restore BACKUP --to DIR")
-        }
-        Err(error) => fail(text(error), "start the server, or correct database.url (`qianshou config show`)"),
+pub(super) async fn reachable(loaded: &Loaded, opened: &Result<Db>) -> Seen {
+    let db = match opened {
+        Ok(db) => db,
+        Err(error) => return unopened(loaded, error),
+    };
+    let name = if db.is_shared() { "PostgreSQL" } else { "SQLite" };
+    // Where the tables are not at this program's level, another check says so.
+    if !db.levels().await.is_ok_and(|levels| node::pending(&levels).is_empty()) {
+        return ok(name);
+    }
+    match db.try_commit().await {
+        Ok(()) => ok(format!("{name}, a commit lasts")),
+        Err(error) => match error.away() {
+            Some(away @ Away::Full) => {
+                fail(format!("{name}: {away}"), "df; make room on the database's disk".to_owned())
+            }
+            Some(away) => fail(format!("{name}: {away} ({})", text(&error)), "see the database's own log, and dmesg"),
+            None => fail(format!("{name}: {}", text(&error)), "see the database's own log"),
+        },
+    }
+}
+
+fn unopened(loaded: &Loaded, error: &Error) -> Seen {
+    let sqlite = loaded.config.database.url.starts_with("sqlite:");
+    match error.away() {
+        Some(away @ Away::Full) => fail(away.to_string(), "df; make room on the database's disk"),
+        _ if sqlite => fail(text(error), "qianshou init DIR --province CODE, or qianshou restore BACKUP --to DIR"),
+        _ => fail(text(error), "start the server, or correct database.url (`qianshou config show`)"),
     }
 }
 

@@ -1,10 +1,11 @@
 //! What can be seen in the node's folder: room, speed, keys, certificates, card.
 
-use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, time::Instant};
+use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, path::Path, time::Instant};
 
 use qianshou_kernel::{
     clock::{Clock, day_of, format_day},
     config::Loaded,
+    db::sqlite_file,
     error::Result,
     identity::{self, NodeKeys, check_card, valid_until_ms},
 };
@@ -30,22 +31,30 @@ pub(super) fn folder(loaded: &Loaded) -> Seen {
     ok(shown(&loaded.directory))
 }
 
-/// Room for what comes, and a disk that answers.
+/// Room for what comes, where the folder is and where the database's file is, and a disk that answers.
 pub(super) fn disk(loaded: &Loaded) -> Seen {
-    let folder = shown(&loaded.directory);
-    let free = rustix::fs::statvfs(&loaded.directory).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
-    let free = match free {
-        Ok(free) => free,
-        Err(cause) => return fail(format!("{folder}: {cause}"), format!("df {folder}")),
+    let beside = sqlite_file(&loaded.config.database.url, &loaded.directory);
+    let beside = beside.as_deref().and_then(Path::parent).unwrap_or(&loaded.directory);
+    let free = |folder: &Path| {
+        let room = rustix::fs::statvfs(folder).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+        room.map(|bytes| (bytes, shown(folder))).map_err(|cause| format!("{}: {cause}", shown(folder)))
     };
-    let note = |ms: u128| format!("{} GiB free, sync {ms} ms", free >> 30);
+    let (free, folder) = match free(&loaded.directory).and_then(|one| Ok(one.min(free(beside)?))) {
+        Ok(least) => least,
+        Err(told) => return fail(told, format!("df {}", shown(&loaded.directory))),
+    };
+    let note = |ms: u128| format!("{} free, sync {ms} ms", size(free));
     match sync_ms(loaded) {
-        Err(cause) => fail(text(&cause), format!("df {folder}; ls -ld {folder}")),
+        Err(cause) => fail(format!("{} free: {}", size(free), text(&cause)), format!("df {folder}; ls -ld {folder}")),
         Ok(ms) if free < FREE_LEAST_BYTES => fail(note(ms), format!("df {folder}; free at least 10 GiB")),
         Ok(ms) if free < FREE_FEW_BYTES => warn(note(ms), format!("df {folder}; free at least 10 GiB")),
         Ok(ms) if ms > SYNC_SLOW_MS => warn(note(ms), format!("move {folder} to a faster disk")),
         Ok(ms) => ok(note(ms)),
     }
+}
+
+fn size(bytes: u64) -> String {
+    if bytes < 1 << 30 { format!("{} MiB", bytes >> 20) } else { format!("{} GiB", bytes >> 30) }
 }
 
 /// How long the disk takes to keep one block: the median of a few.
@@ -59,6 +68,7 @@ fn sync_ms(loaded: &Loaded) -> Result<u128> {
         Ok(begun.elapsed().as_millis())
     });
     let took: Result<Vec<u128>> = took.by_ref().collect();
+    drop(file);
     fs::remove_file(&path)?;
     let mut took = took?;
     took.sort_unstable();

@@ -1,5 +1,5 @@
 //! What is wrong with a node, and the command that mends it. Looks at the node's folder and database, calls its peers, and asks
-//! the running node what only it knows. Changes nothing.
+//! the running node what only it knows. Changes nothing but a row of the database that is there to be written.
 
 mod database;
 mod folder;
@@ -116,7 +116,7 @@ pub async fn examine(config: &Path, line: Option<Line>, clock: &Clock) -> Vec<Ch
         report.add(6, folder::card(keys, &loaded));
     }
     let opened = crate::node::database(&loaded).await;
-    report.add(7, database::reachable(&loaded, &opened));
+    report.add(7, database::reachable(&loaded, &opened).await);
     if let Ok(db) = &opened {
         report.add_result(8, database::settings(db).await);
         let tables = database::tables(db, &shown).await;
