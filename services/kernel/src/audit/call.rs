@@ -25,6 +25,7 @@ use super::{
     writer::ANONYMOUS,
 };
 use crate::{
+    config::ms,
     error::{Error, Reason, Result},
     identity::{Caller, Role},
     server::Remote,
@@ -34,6 +35,8 @@ use crate::{
 pub(crate) static FORWARDED: HeaderName = HeaderName::from_static("qianshou-forwarded");
 /// An act's request at most.
 const ACT_MAX_BYTES: usize = 1 << 20;
+/// And how long it may take to arrive.
+const ACT_TIMEOUT_MS: u64 = 10_000;
 /// What frames a message: whether it is compressed, and how long it is.
 const HEAD_BYTES: usize = 5;
 /// How look-ups by number are called.
@@ -126,7 +129,8 @@ pub(crate) async fn admitted(request: Request, caller: &Caller) -> Result<Reques
     }
     let (parts, body) = request.into_parts();
     let long = |_| Error::refused("", Reason::TooLong, format!("{ACT_MAX_BYTES} bytes"));
-    let body = axum::body::to_bytes(body, ACT_MAX_BYTES).await.map_err(long)?;
+    let read = tokio::time::timeout(ms(ACT_TIMEOUT_MS), axum::body::to_bytes(body, ACT_MAX_BYTES)).await;
+    let body = read.map_err(|_| Error::refused("", Reason::Busy, ""))?.map_err(long)?;
     call.said().target.extend(target(call.0.method, &body));
     if call.0.method.class == Class::Door {
         call.0.audit.write(Log::Acts, call.line(BEGUN)).await?;
