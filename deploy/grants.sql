@@ -21,6 +21,11 @@ CREATE ROLE qianshou_reporting LOGIN;
 GRANT SELECT ON head, entries, records, cursors, migrations, heads, verified TO qianshou_registry, qianshou_pairing, qianshou_exchange, qianshou_reporting;
 GRANT SELECT, INSERT, UPDATE ON tokens, probes TO qianshou_registry, qianshou_pairing, qianshou_exchange, qianshou_reporting;
 
+-- Everybody: the audit is only added to; its head row is the lock. The registry purges what need not be kept any more.
+GRANT SELECT, INSERT ON audit TO qianshou_registry, qianshou_pairing, qianshou_exchange, qianshou_reporting;
+GRANT SELECT, INSERT, UPDATE ON audit_head TO qianshou_registry, qianshou_pairing, qianshou_exchange, qianshou_reporting;
+GRANT DELETE ON audit TO qianshou_registry;
+
 -- Who saves records: the head row is the lock, entries are only added.
 GRANT UPDATE ON head TO qianshou_registry, qianshou_pairing, qianshou_exchange;
 GRANT INSERT ON entries TO qianshou_registry, qianshou_pairing, qianshou_exchange;

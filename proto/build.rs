@@ -5,7 +5,7 @@ use prost::Message as _;
 use std::{env, error::Error, fs, path::Path};
 
 /// Every package of the contract; each has `resources.proto`, and `service.proto` when it answers calls.
-const FILES: [&str; 13] = [
+const FILES: [&str; 15] = [
     "qianshou/common/v1/resources.proto",
     "qianshou/registry/v1/resources.proto",
     "qianshou/registry/v1/service.proto",
@@ -19,6 +19,8 @@ const FILES: [&str; 13] = [
     "qianshou/reporting/v1/service.proto",
     "qianshou/exchange/v1/resources.proto",
     "qianshou/exchange/v1/service.proto",
+    "qianshou/audit/v1/resources.proto",
+    "qianshou/audit/v1/service.proto",
 ];
 
 #[expect(clippy::disallowed_methods, reason = "cargo tells a build script its folder by the environment")]

@@ -66,6 +66,14 @@ pub mod exchange {
     }
 }
 
+/// The audit: who did what, when, from where, and what came of it.
+pub mod audit {
+    /// Version 1, frozen by `buf breaking`.
+    pub mod v1 {
+        tonic::include_proto!("qianshou.audit.v1");
+    }
+}
+
 /// The encoded `google.protobuf.FileDescriptorSet` of the whole contract with its imports and comments, exactly as the
 /// compiler wrote it: for reflection, for JSON, and for the descriptor digests that agreements quote.
 pub const DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("descriptor");

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use qianshou::node::Serving;
 use qianshou_kernel::{
+    audit::Audit,
     clock::Clock,
     config::Loaded,
     identity::{NodeKeys, Role},
@@ -11,6 +12,7 @@ use qianshou_kernel::{
     line::Line,
 };
 use qianshou_proto::{
+    audit::v1::audit_service_client::AuditServiceClient,
     exchange::v1::exchange_admin_service_client::ExchangeAdminServiceClient,
     identity::v1::{self as identity, identity_service_client::IdentityServiceClient},
     ledger::v1::ledger_service_client::LedgerServiceClient,
@@ -34,6 +36,8 @@ pub struct Node {
     pub admin: Caller,
     /// Its ledger, for whoever checks it.
     pub ledger: Ledger,
+    /// Its audit, for whoever checks it.
+    pub audit: Audit,
     loaded: Loaded,
     clock: Clock,
     seed: u64,
@@ -49,11 +53,12 @@ impl Node {
         let token = node.administrator("story").await.unwrap();
         let ledger = node.ledger().clone();
         let serving = node.serve(CancellationToken::new()).await.unwrap();
+        let audit = serving.audit.clone();
         let address = format!("https://{}", serving.api);
         let ca = std::fs::read(NodeKeys::open(&loaded.keys_directory()).unwrap().ca_path).unwrap();
         let peers = format!("https://{}", serving.peers.unwrap());
         let admin = Caller::new(&address, &ca, Some(token));
-        Self { code, folder, address, peers, admin, ledger, loaded, clock, seed, serving }
+        Self { code, folder, address, peers, admin, ledger, audit, loaded, clock, seed, serving }
     }
 
     /// Somebody with a token of this role and area.
@@ -214,6 +219,12 @@ impl Caller {
     #[must_use]
     pub fn identity(&self) -> IdentityServiceClient<Line> {
         IdentityServiceClient::new(self.line())
+    }
+
+    /// The audit.
+    #[must_use]
+    pub fn audit(&self) -> AuditServiceClient<Line> {
+        AuditServiceClient::new(self.line())
     }
 
     /// The change feed.

@@ -12,6 +12,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 use toml::{Table, Value};
 
 use crate::{
@@ -45,6 +46,7 @@ pub struct Config {
     pub divisions: Divisions,
     pub log: Log,
     pub telemetry: Telemetry,
+    pub audit: Audit,
 }
 
 /// Whose node this is.
@@ -229,6 +231,19 @@ pub struct Telemetry {
     pub instance: String,
 }
 
+/// Who did what, and how long it is kept.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    pub keep_days: u32,
+    pub usage_keep_days: u32,
+    pub batch_ms: u64,
+}
+
+/// What the law asks for at least: network logs six months, records of how personal data was used three years.
+const KEEP_DAYS_LEAST: u32 = 184;
+const USAGE_KEEP_DAYS_LEAST: u32 = 1_095;
+
 /// Lines for eyes or for machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -343,6 +358,13 @@ impl Loaded {
             refusal(Reason::Malformed, "database.url", zh, en)
         })
     }
+
+    /// SHA-256 of every setting as it may be shown, in hexadecimal: the same settings, the same digest.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let shown = self.origins.iter().map(|(path, (value, _))| format!("{path} = {value}\n"));
+        hex::encode(Sha256::digest(shown.collect::<String>()))
+    }
 }
 
 impl fmt::Debug for Database {
@@ -447,6 +469,15 @@ impl Layers {
         if !is_node(&config.node.code) {
             let origin = origins.get("node.code").cloned().unwrap_or(Origin::Default);
             return Err(malformed(&origin, "node.code", "an administrative code of two to twelve digits, such as 64"));
+        }
+        for (path, days, least) in [
+            ("audit.keep_days", config.audit.keep_days, KEEP_DAYS_LEAST),
+            ("audit.usage_keep_days", config.audit.usage_keep_days, USAGE_KEEP_DAYS_LEAST),
+        ] {
+            if days < least {
+                let origin = origins.get(path).cloned().unwrap_or(Origin::Default);
+                return Err(malformed(&origin, path, &format!("at least {least} days, as the law asks for")));
+            }
         }
         let origins = origins.into_iter().map(|(path, origin)| {
             let value = path.split_once('.').and_then(|(section, key)| table.get(section)?.get(key));
@@ -664,6 +695,8 @@ mod tests {
             ("[log]\nformat = \"xml\"", None, "log.format"),
             ("[api]\nlisten = \"here\"", None, "api.listen"),
             ("", None, "node.code"),
+            ("[node]\ncode = \"64\"\n[audit]\nkeep_days = 183", None, "audit.keep_days"),
+            ("[node]\ncode = \"64\"\n[audit]\nusage_keep_days = 1094", None, "audit.usage_keep_days"),
             (node, Some(("QIANSHOU__LIMITS__TEXT_MAX_CHARS", "many")), "limits.text_max_chars"),
             (node, Some(("QIANSHOU__LIMITS__TEXT_MAX", "7")), "limits.text_max"),
             (node, Some(("QIANSHOU__LIMITS", "7")), "limits"),

@@ -6,6 +6,7 @@
 //! Invariants: only the ledger writes records; only `db` speaks to a database; only `person` touches identity numbers;
 //! time and chance enter by [`clock`] and [`id`]; the environment by [`config`].
 
+pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod db;

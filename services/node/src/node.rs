@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::D
 
 use qianshou_exchange::{Exchange, Ground};
 use qianshou_kernel::{
+    audit::{Audit, AuditDesk, Line, Log, Watch},
     clock::Clock,
     config::{Config, Loaded, ms},
     db::{Db, Hold, Levels, Migration},
@@ -21,6 +22,7 @@ use qianshou_kernel::{
 };
 use qianshou_pairing::Pairing;
 use qianshou_proto::{
+    audit::v1::audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT},
     exchange::v1::exchange_service_server::SERVICE_NAME as PEER,
     identity::v1::identity_service_server::{IdentityServiceServer, SERVICE_NAME as IDENTITY},
     ledger::v1::ledger_service_server::{LedgerServiceServer, SERVICE_NAME as LEDGER},
@@ -46,6 +48,9 @@ pub struct Node {
     ledger: Ledger,
     tokens: StoredTokens,
     ids: Ids,
+    audit: Audit,
+    /// SHA-256 of the configuration as it may be shown.
+    settings: String,
 }
 
 /// A node that serves.
@@ -56,6 +61,8 @@ pub struct Serving {
     pub peers: Option<SocketAddr>,
     /// Its counting house, for whoever checks it; it counts only where it is served.
     pub reporting: Reporting,
+    /// Its audit, for whoever writes a line beside it.
+    pub audit: Audit,
     _alone: Option<Hold>,
     doors: JoinSet<Result<()>>,
     cancel: CancellationToken,
@@ -215,6 +222,7 @@ impl Node {
         NodeKeys::must_be_private(&loaded)?;
         let keys = Arc::new(NodeKeys::of(&loaded)?);
         let url = loaded.database_url()?;
+        let settings = loaded.digest();
         let (config, directory) = (loaded.config, loaded.directory);
         let roles = Roles::parse(&config.roles.serve)?;
         if keys.node != config.node.code {
@@ -246,11 +254,12 @@ impl Node {
         }
         let ids = seed.map_or_else(|| Ids::random(clock.clone()), |seed| Ids::seeded(clock.clone(), seed));
         let secrets = Secrets::new(&keys.seal, &keys.blind).map_err(|e| Error::Broken(Box::new(e)))?;
+        let audit = Audit::open(db.clone(), keys.clone(), clock.clone(), config.audit);
         let tokens = StoredTokens::new(db, clock, ids.clone(), &config.node.code, &config);
         if let Err(error) = tokens.give_ends().await {
             tracing::warn!(%error, "old tokens still have no end");
         }
-        Ok(Self { config, alone, roles, keys, secrets: Arc::new(secrets), ledger, tokens, ids })
+        Ok(Self { config, alone, roles, keys, secrets: Arc::new(secrets), ledger, tokens, ids, audit, settings })
     }
 
     /// A fresh administrator's token, for whoever holds the node's folder.
@@ -311,7 +320,8 @@ impl Node {
         let cancel = shutdown.child_token();
         let cached = Arc::new(CachedTokens::new(Arc::new(self.tokens.clone()), &config.limits));
         let people = Listener::people(config.api.listen, &self.keys, cached.clone()).await?;
-        let people = people.allow(&config.api.allowed_origins);
+        let away = roles.away().map(House::service).collect();
+        let people = people.allow(&config.api.allowed_origins).audited(Watch { audit: self.audit.clone(), away });
         let api_address = people.address();
         let reporting = Reporting::new(self.ledger.clone(), ms(config.ledger.wait_max_ms))?;
 
@@ -337,7 +347,8 @@ impl Node {
             areas: Arc::new(List::new(self.ledger.clone())),
         };
         let mut routes = Routes::new(bounded!(LedgerServiceServer::new(feed)))
-            .add_service(bounded!(IdentityServiceServer::new(desk)));
+            .add_service(bounded!(IdentityServiceServer::new(desk)))
+            .add_service(bounded!(AuditServiceServer::new(AuditDesk { audit: self.audit.clone() })));
         let troubles = Troubles::default();
         let mut doors = JoinSet::new();
         let mut peers = None;
@@ -348,6 +359,7 @@ impl Node {
             registry.start(cancel.clone());
             routes = routes.add_service(bounded!(registry.service()));
             tokio::spawn(forget_requests(self.ledger.clone(), config.ledger.request_keep_days, cancel.clone()));
+            tokio::spawn(purge_audit(self.audit.clone(), cancel.clone()));
         }
         if roles.has(House::Pairing) {
             routes = routes.add_service(bounded!(Pairing::new(self.verbs(), self.config.pairing).service()));
@@ -359,6 +371,7 @@ impl Node {
         if roles.has(House::Exchange) {
             let peer_set = PeerSet::default();
             let door = Listener::peers(config.peers.listen, &self.keys, peer_set.clone()).await?;
+            let door = door.audited(Watch { audit: self.audit.clone(), away: vec![] });
             peers = Some(door.address());
             let exchange = self.exchange(peer_set, door.address(), cancel.clone()).await?;
             routes = routes.add_service(bounded!(exchange.admin_service()));
@@ -385,15 +398,39 @@ impl Node {
         if first {
             tokio::spawn(verify::sign_heads(self.ledger.clone(), self.keys.clone(), cancel.clone()));
         }
-        let services = roles.here().map(House::service).chain([LEDGER, IDENTITY]).collect();
+        let services = roles.here().map(House::service).chain([LEDGER, IDENTITY, AUDIT]).collect();
         troubles.tell(health, services, cancel.clone()).await;
         let limits = config.limits.clone();
         doors.spawn({
             let cancel = cancel.clone();
             async move { server::serve(people, routes, &limits, cancel).await }
         });
+        self.begin_audit().await;
         tracing::info!(node = %config.node.code, api = %api_address, ?peers, ?roles, "serving");
-        Ok(Serving { api: api_address, peers, reporting, _alone: self.alone, doors, cancel })
+        let audit = self.audit.clone();
+        Ok(Serving { api: api_address, peers, reporting, audit, _alone: self.alone, doors, cancel })
+    }
+
+    /// Writes down which program serves with which configuration. A node whose disk is full starts all the same, to be helped.
+    async fn begin_audit(&self) {
+        let detail = format!("version={} settings={}", env!("CARGO_PKG_VERSION"), self.settings);
+        let houses = self.roles.here().map(House::as_str).collect::<Vec<_>>().join(",");
+        let line = Line::of_node(self.audit.clock().now_ms(), "serve", houses, detail);
+        if let Err(error) = self.audit.write(Log::Acts, line).await {
+            tracing::warn!(%error, "the audit does not say that this process serves");
+        }
+    }
+}
+
+/// Once an hour, purges what the audit need not keep any more.
+async fn purge_audit(audit: Audit, cancel: CancellationToken) {
+    let mut beat = tokio::time::interval(Duration::from_secs(3600));
+    while cancel.run_until_cancelled(beat.tick()).await.is_some() {
+        match audit.purge().await {
+            Ok(0) => {}
+            Ok(lines) => tracing::info!(lines, "the audit was purged as configured"),
+            Err(error) => tracing::warn!(%error, "the audit could not be purged"),
+        }
     }
 }
 
@@ -439,6 +476,8 @@ impl Serving {
         while let Some(door) = self.doors.join_next().await {
             door.map_err(|e| Error::Broken(Box::new(e)))??;
         }
+        // What was counted since the last beat; if it cannot be written, its cause is in the log.
+        drop(self.audit.flush().await);
         Ok(())
     }
 

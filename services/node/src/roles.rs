@@ -29,7 +29,7 @@ pub(crate) enum House {
 impl House {
     const ALL: [Self; 4] = [Self::Registry, Self::Pairing, Self::Exchange, Self::Reporting];
 
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Registry => "registry",
             Self::Pairing => "pairing",
@@ -80,6 +80,11 @@ impl Roles {
 
     pub(crate) fn here(&self) -> impl Iterator<Item = House> {
         self.0.iter().copied()
+    }
+
+    /// The houses that other processes serve.
+    pub(crate) fn away(&self) -> impl Iterator<Item = House> {
+        House::ALL.into_iter().filter(|house| !self.has(*house))
     }
 
     /// Routes that also take the calls of the houses that are not here, and pass them on to the neighbours.

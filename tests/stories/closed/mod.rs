@@ -1,6 +1,8 @@
 //! Closed doors: what strangers, mistakes, faulty peers and broken machines do not bring about.
 
 mod backups;
+mod audit;
+mod bounds;
 mod disk;
 mod tokens;
 mod walk;

@@ -174,6 +174,7 @@ async fn whoever_asks_is_told_what_there_is(world: World) {
         "qianshou.exchange.v1.ExchangeAdminService",
         "qianshou.ledger.v1.LedgerService",
         "qianshou.identity.v1.IdentityService",
+        "qianshou.audit.v1.AuditService",
     ];
     let mut health = HealthClient::new(ningxia.stranger().line());
     for service in [""].iter().chain(&services) {

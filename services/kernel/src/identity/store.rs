@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::{CachedTokens, Caller, Role, Tokens, fresh_secret, generate_token, token::TOKEN_REVOKED};
 use crate::{
-    binds,
+    audit, binds,
     clock::Clock,
     config::{self, Config},
     db::{Db, Row, Statement},
@@ -344,6 +344,7 @@ impl IdentityService for TokenDesk {
         let caller = caller(&request)?;
         let new = self.tokens.wished(&caller, request.get_ref(), &*self.areas).await?;
         let (token, secret) = self.tokens.create(new).await?;
+        audit::about(format_args!("tokens/{}", token.id()));
         Ok(Response::new(api::CreateTokenResponse { token: Some(token), secret: Some(secret) }))
     }
 

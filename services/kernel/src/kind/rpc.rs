@@ -86,6 +86,7 @@ use sha2::{Digest, Sha256};
 
 use super::{ANSWER_MAX_BYTES, Noun, Outcome, Verbs};
 use crate::{
+    audit,
     error::{Error, Reason, Result, Violation},
     identity::Caller,
     ledger::Request,
@@ -149,7 +150,12 @@ impl<N: Noun> Batch<N> {
             Request { digest: hash.finalize().into(), ..request }
         };
         let request = request.map(digest);
-        let (outcomes, position) = verbs.put_all::<N>(caller, self.nouns, self.paths, request, self.dry).await?;
+        let dry = self.dry;
+        let (outcomes, position) = verbs.put_all::<N>(caller, self.nouns, self.paths, request, dry).await?;
+        if !dry {
+            let refused = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Refused(_))).count();
+            audit::count_rows((outcomes.len() - refused) as u64, refused as u64);
+        }
         let outcomes = outcomes.into_iter().enumerate().map(|(row, outcome)| message(row as u64, outcome)).collect();
         Ok((as_one_answer_holds(outcomes), position))
     }

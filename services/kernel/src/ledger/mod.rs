@@ -52,6 +52,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "kernel", version: 4, sql: include_str!("../migrations/4_words.sql") },
     Migration { house: "kernel", version: 5, sql: include_str!("../migrations/5_shared.sql") },
     Migration { house: "kernel", version: 6, sql: include_str!("../migrations/6_tokens.sql") },
+    Migration { house: "kernel", version: 7, sql: include_str!("../migrations/7_audit.sql") },
     Migration { house: "kernel", version: 8, sql: include_str!("../migrations/8_chain.sql") },
     Migration { house: "kernel", version: 9, sql: include_str!("../migrations/9_probes.sql") },
 ];

@@ -17,6 +17,7 @@ use super::{
     watch::{self, Watch, Watched, Way},
 };
 use crate::{
+    audit,
     config::Limits,
     error::{Error, Reason, Refusal, Result},
     identity::{Caller, hash_token},
@@ -82,7 +83,11 @@ pub(super) async fn admit(State(admission): State<Admission>, mut request: Reque
             if let Some(remote) = remote {
                 remote.proof.give();
             }
-            request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(caller.clone());
+            let request = match audit::admitted(request, &caller).await {
+                Ok(request) => request,
+                Err(error) => return Status::from(error).into_http(),
+            };
             let Some(watch) = watch else { return next.run(request).await };
             let request = request.map(|body| Watched::body(body, Way::In, watch.clone()));
             next.run(request).await.map(|body| Watched::body(body, Way::Out, watch))

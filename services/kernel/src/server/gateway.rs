@@ -21,14 +21,13 @@ use http::{
 use tonic::{Status, service::Routes};
 use tower::ServiceExt as _;
 
+use super::Remote;
 use crate::{
+    audit::FORWARDED,
     error::{Error, Reason, Result},
     line::Line,
 };
 
-/// What a call carries that was passed on; it is not passed on again, so two processes that point at each other cannot
-/// send it round and round.
-static FORWARDED: HeaderName = HeaderName::from_static("qianshou-forwarded");
 /// Headers of a connection, not of a call.
 static OF_THE_CONNECTION: [HeaderName; 5] =
     [CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE, HeaderName::from_static("keep-alive")];
@@ -83,8 +82,12 @@ impl Away {
 }
 
 async fn forward(State(away): State<Arc<Away>>, mut request: Request) -> Response {
+    // For whom, so that the audit of the other process can say it.
+    let caller = request.extensions().get::<Remote>().map(|remote| remote.address.ip().to_string());
+    let caller = caller.and_then(|caller| HeaderValue::from_str(&caller).ok());
     let headers = request.headers_mut();
-    let again = headers.insert(&FORWARDED, HeaderValue::from_static("1")).is_some();
+    // What was passed on is not passed on again, so two processes that point at each other cannot send it round and round.
+    let again = headers.insert(&FORWARDED, caller.unwrap_or(HeaderValue::from_static("1"))).is_some();
     OF_THE_CONNECTION.iter().for_each(|header| drop(headers.remove(header)));
     let Some((at, (address, line))) = away.line().filter(|_| !again) else {
         return away.hint().into_http();

@@ -47,6 +47,7 @@ use tonic::{service::Routes, transport::Server};
 use tonic_health::server::HealthReporter;
 
 use crate::{
+    audit::{self, Watch},
     config::{Limits, ms},
     error::{Error, Reason, Result},
     identity::{NodeKeys, Tokens},
@@ -76,6 +77,7 @@ pub struct Listener {
     tls: TlsAcceptor,
     guard: Guard,
     origins: Vec<String>,
+    watch: Option<Watch>,
 }
 
 /// Who stands at the door.
@@ -108,6 +110,12 @@ impl Listener {
         Self { origins: origins.to_vec(), ..self }
     }
 
+    /// Writes an audit of its calls.
+    #[must_use]
+    pub fn audited(self, watch: Watch) -> Self {
+        Self { watch: Some(watch), ..self }
+    }
+
     /// Where it is bound; the port is the real one.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -117,7 +125,7 @@ impl Listener {
     async fn bind(listen: SocketAddr, tls: rustls::ServerConfig, guard: Guard) -> Result<Self> {
         let tcp = TcpListener::bind(listen).await.map_err(|cause| unbound(listen, &cause))?;
         let address = tcp.local_addr()?;
-        Ok(Self { tcp, address, tls: TlsAcceptor::from(Arc::new(tls)), guard, origins: vec![] })
+        Ok(Self { tcp, address, tls: TlsAcceptor::from(Arc::new(tls)), guard, origins: vec![], watch: None })
     }
 }
 
@@ -146,6 +154,7 @@ pub async fn serve(listener: Listener, routes: Routes, limits: &Limits, shutdown
         .layer(from_fn_with_state(limits::Methods::new(limits), limits::bound))
         // Before a place is taken: whoever brings no token, or waits for the answer to a wrong one, holds none.
         .layer(from_fn_with_state(admit::Admission::new(listener.guard.clone(), limits), admit::admit))
+        .layer(from_fn_with_state(listener.watch.clone(), audit::watch))
         .layer(from_fn(telemetry::trace));
     // Outermost, so that everything behind it sees gRPC; peers do not speak it.
     let router = if people { web::speak(router, listener.origins.clone()) } else { router };

@@ -7,8 +7,8 @@
 //! metrics  by the same way, and to whoever reads [telemetry] prometheus_listen
 //! ```
 //!
-//! Never a payload, never a field or a name of a record, never who calls: what a person did stands in the ledger. Off, it
-//! costs the write path a look at a flag.
+//! Never a payload, never a field or a name of a record. Traces and metrics never say who calls; the log does where somebody acts, by
+//! token or node: each line of the [audit](crate::audit) is an event of the target `audit`. Off, it costs the write path a look at a flag.
 
 pub mod context;
 mod export;

@@ -11,6 +11,7 @@ use qianshou_kernel::{
 };
 use serde_json::json;
 
+use super::machine;
 use crate::{backup, node};
 
 #[derive(Args)]
@@ -48,7 +49,9 @@ impl Backup {
             return Ok(());
         }
         let (Some(dir), Some(config)) = (&self.dir, &self.config) else { return Ok(()) };
+        machine::begun(config, "backup", dir.display()).await?;
         let made = backup::take(config, dir, &self.recipient, &Clock::system()).await?;
+        machine::done(config, "backup", dir.display()).await?;
         if self.json {
             println!("{}", json!(made));
             return Ok(());
@@ -96,6 +99,7 @@ impl Restore {
             may_be_unsigned: self.unsigned,
         };
         let restored = backup::restore(asked).await?;
+        machine::done(&restored.config, "restore", self.dir.display()).await?;
         if self.json {
             println!("{}", as_json(&restored));
             return Ok(());
@@ -211,10 +215,12 @@ impl EpochCommand {
         let (Self::Show { config, .. } | Self::Declare { config, .. }) = &self;
         let db = node::database(&Config::load(config)?).await?;
         match self {
-            Self::Declare { new, .. } => {
+            Self::Declare { new, ref config } => {
+                machine::begun(config, "epoch declare", "").await?;
                 let none = "restored epoch (--new opens one) | 待声明的纪元（--new 可另开新纪元）";
                 let declared = ledger::declare_epoch(&db, new).await?;
                 let epoch = declared.ok_or_else(|| Error::refused("epoch", Reason::NotFound, none))?;
+                machine::done(config, "epoch declare", epoch).await?;
                 println!("已声明 | declared: epoch {epoch}");
             }
             Self::Show { json, .. } => {

@@ -13,7 +13,7 @@ use qianshou_kernel::{
 };
 use serde_json::json;
 
-use super::banner::Banner;
+use super::{banner::Banner, machine};
 use crate::node::{self, Node};
 
 #[derive(Args)]
@@ -141,12 +141,14 @@ pub(super) enum DomainCommand {
 }
 
 impl DomainCommand {
-    pub(super) fn run(self) -> Result<()> {
+    pub(super) async fn run(self) -> Result<()> {
         let Self::Add { config, name, key } = self;
         let loaded = Config::load(&config)?;
         let mut keys = NodeKeys::of(&loaded)?;
         let key = key.map(|file| read_key(&std::fs::read_to_string(file)?)).transpose()?;
+        machine::begun(&config, "domain add", &name).await?;
         keys.add_domain(&name, key)?;
+        machine::done(&config, "domain add", &name).await?;
         println!("{}", loaded.keys_directory().join("domains").join(format!("{name}.key")).display());
         Ok(())
     }

@@ -8,6 +8,7 @@ mod friendly;
 mod import;
 mod keep;
 mod local;
+mod machine;
 mod remote;
 mod secret;
 pub(crate) mod show;
@@ -94,6 +95,11 @@ enum Command {
         #[command(subcommand)]
         command: remote::Token,
     },
+    /// The audit: who did what, when, from where, with which outcome.
+    Audit {
+        #[command(subcommand)]
+        command: remote::Audit,
+    },
     /// Indicators for an area at a date or over a period.
     Table(remote::Table),
     /// Prints what completes this command line in a shell.
@@ -170,7 +176,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, String> {
         Command::Init(init) => init.run().await.map_err(text)?,
         Command::Serve(serve) => serve.run().await.map_err(text)?,
         Command::Config { command } => command.run().map_err(text)?,
-        Command::Domain { command } => command.run().map_err(text)?,
+        Command::Domain { command } => command.run().await.map_err(text)?,
         Command::Import(options) => return options.run().await,
         Command::Export(options) => return options.run().await,
         Command::Doctor(doctor) => return doctor.run().await.map_err(text),
@@ -184,6 +190,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, String> {
         Command::Stream { command } => command.run().await?,
         Command::Quarantine { command } => command.run().await?,
         Command::Token { command } => command.run().await?,
+        Command::Audit { command } => command.run().await?,
         Command::Table(table) => table.run().await?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "qianshou", &mut std::io::stdout());

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Instant};
 
 use prost::Message as _;
 use qianshou_kernel::{
+    audit,
     config::ms,
     error::{Error, Reason, Refusal, Result},
     identity::{Caller, Role, check_card, fingerprint},
@@ -136,6 +137,7 @@ impl Admin {
         self.agreement_check(&accord, None).await?;
         let held = Held { accord, terms: bytes, ours: None, theirs: None };
         self.0.store.agreement_insert(&held).await?;
+        audit::about(format_args!("agreements/{}", held.accord.id));
         Ok(held)
     }
 
