@@ -20,9 +20,6 @@ use qianshou_proto::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// What one answer may weigh.
-const MESSAGE_MAX_BYTES: usize = 64 << 20;
-
 /// A node that serves.
 pub struct Node {
     /// Its code.
@@ -175,13 +172,13 @@ impl Caller {
     /// The register.
     #[must_use]
     pub fn registry(&self) -> RegistryServiceClient<Line> {
-        RegistryServiceClient::new(self.line()).max_decoding_message_size(MESSAGE_MAX_BYTES)
+        RegistryServiceClient::new(self.line())
     }
 
     /// Pairing.
     #[must_use]
     pub fn pairing(&self) -> PairingServiceClient<Line> {
-        PairingServiceClient::new(self.line()).max_decoding_message_size(MESSAGE_MAX_BYTES)
+        PairingServiceClient::new(self.line())
     }
 
     /// The tables.
@@ -205,6 +202,6 @@ impl Caller {
     /// The change feed.
     #[must_use]
     pub fn feed(&self) -> LedgerServiceClient<Line> {
-        LedgerServiceClient::new(self.line()).max_decoding_message_size(MESSAGE_MAX_BYTES)
+        LedgerServiceClient::new(self.line())
     }
 }

@@ -138,8 +138,11 @@ pub struct Limits {
     pub list_page_records: usize,
     pub list_page_max_records: usize,
     pub connections_max: u32,
+    pub connections_max_per_address: u32,
     pub streams_max_per_connection: u32,
     pub handshake_timeout_ms: u64,
+    pub upload_min_bytes_per_s: u64,
+    pub upload_grace_ms: u64,
     pub request_timeout_ms: u64,
     pub drain_timeout_ms: u64,
     pub keepalive_interval_ms: u64,
@@ -158,8 +161,10 @@ pub struct MethodLimits {
     pub timeout_ms: Option<u64>,
     /// One message of its request, as it is sent.
     pub message_max_bytes: Option<usize>,
-    /// Calls at once; beyond it callers hear `BUSY`.
+    /// Calls at once, unread answers among them; beyond it callers hear `BUSY`.
     pub concurrency_max: Option<u32>,
+    /// The same of one caller.
+    pub concurrency_max_per_caller: Option<u32>,
 }
 
 /// How streams are carried.

@@ -5,6 +5,7 @@
 
 use std::{future::Future, time::Duration};
 
+use bytes::Bytes;
 use futures::stream::BoxStream;
 use qianshou_proto::{
     common::v1 as common,
@@ -17,6 +18,7 @@ use crate::{
     error::{Error, Reason, Result},
     id::Area,
     identity::Role,
+    kind::{ANSWER_MAX_BYTES, READ_AHEAD},
     ledger::{Content, Ledger, Stored},
     server::caller,
 };
@@ -147,10 +149,7 @@ impl Feed {
         let kinds: Vec<&str> = asked.kinds.iter().map(String::as_str).collect();
         let mut bell = self.ledger.bell();
         loop {
-            let mut entries = match asked.history.unwrap_or(false) {
-                true => self.ledger.history(after, limit).await?,
-                false => self.ledger.after(after, &kinds, limit).await?,
-            };
+            let mut entries = self.as_one_message_holds(asked, after, &kinds, limit).await?;
             if let Some(reached) = entries.last().map(|entry| entry.position) {
                 // What was read is passed over even if nothing of it was asked for.
                 entries.retain(|entry| kinds.is_empty() || kinds.contains(&entry.name.kind()));
@@ -169,6 +168,42 @@ impl Feed {
         }
     }
 }
+
+impl Feed {
+    /// What is read after a position, as much as one message holds.
+    async fn as_one_message_holds(
+        &self,
+        asked: &api::ReadEntriesRequest,
+        mut after: u64,
+        kinds: &[&str],
+        limit: u32,
+    ) -> Result<Vec<Stored>> {
+        let (mut entries, mut bytes): (Vec<Stored>, usize) = (vec![], 0);
+        while let Some(left) = (limit as usize).checked_sub(entries.len()).filter(|left| *left > 0) {
+            let count = u32::try_from(left.min(READ_AHEAD)).unwrap_or(1);
+            let read = match asked.history.unwrap_or(false) {
+                true => self.ledger.history(after, count).await?,
+                false => self.ledger.after(after, kinds, count).await?,
+            };
+            let is_last = read.len() < count as usize;
+            for entry in read {
+                bytes += entry.payload().map_or(0, Bytes::len) + ENTRY_BYTES + entry.actor.len();
+                if bytes > ANSWER_MAX_BYTES && !entries.is_empty() {
+                    return Ok(entries);
+                }
+                after = entry.position;
+                entries.push(entry);
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(entries)
+    }
+}
+
+/// What an entry weighs beside its payload and its writer: two names, a digest and numbers.
+const ENTRY_BYTES: usize = 400;
 
 /// An entry as integrators see it; the sealed part never leaves.
 fn message(stored: Stored) -> api::Entry {

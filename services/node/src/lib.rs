@@ -2,6 +2,7 @@
 //! houses. `demo` opens three nodes in one process and lets them exchange over real sockets.
 
 pub mod backup;
+mod beside;
 pub mod cli;
 pub mod demo;
 pub mod doctor;

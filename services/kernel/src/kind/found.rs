@@ -37,6 +37,10 @@ const AND: char = '0';
 /// The longest code that is kept as a word.
 const CODE_CHARS: usize = 64;
 
+/// Characters of all its names by which a record is found, the title's first, and codes: each character costs up to eighty words.
+const NAMES_MAX_CHARS: usize = 1_000;
+const CODES_MAX: usize = 100;
+
 /// One form for all ways to write the same: half width, lower case, single spaces.
 fn folded(text: &str) -> String {
     let half = |c: char| match c {
@@ -121,10 +125,16 @@ fn run(text: &[char], most: usize, holds: impl Fn(char) -> bool) -> (usize, bool
 impl Index {
     /// Computes what the record is found by.
     pub(crate) fn find_by(&mut self, collection: &str) {
+        let mut left = NAMES_MAX_CHARS;
+        let mut within = |name: &String| {
+            let within = folded(&name.chars().take(left).collect::<String>());
+            left -= within.chars().count().min(left);
+            within
+        };
         let names: Vec<String> =
-            self.title.iter().chain(&self.aliases).map(|name| folded(name)).filter(|name| !name.is_empty()).collect();
-        let codes: Vec<String> =
-            self.codes.iter().map(|code| as_code(&folded(code))).filter(|code| !code.is_empty()).collect();
+            self.title.iter().chain(&self.aliases).map(&mut within).filter(|name| !name.is_empty()).collect();
+        let code = |code: &String| as_code(&folded(&code.chars().take(NAMES_MAX_CHARS).collect::<String>()));
+        let codes: Vec<String> = self.codes.iter().take(CODES_MAX).map(code).filter(|code| !code.is_empty()).collect();
         if names.is_empty() && codes.is_empty() {
             return;
         }
@@ -390,6 +400,19 @@ mod tests {
     fn narrows(index: &Index, text: &str) -> bool {
         let words = index.words.split(' ').collect();
         Sought::new(text).unwrap().words("stations").is_none_or(|asked| has(&words, &asked))
+    }
+
+    #[test]
+    fn a_long_text_costs_no_more_than_its_beginning() {
+        // Each of these is read in three ways.
+        let long = "和差参".repeat(60_000);
+        let index = found("掌政镇社工站", &[&long, "不再"], &[&long]);
+        assert!(index.found.as_ref().unwrap().chars().count() <= NAMES_MAX_CHARS + CODE_CHARS + 3);
+        assert!(index.words.len() < NAMES_MAX_CHARS * 81 * 14, "{} bytes", index.words.len());
+        for text in ["掌政镇", "zzzsgz", "和差参"] {
+            assert!(fits(&index, text) && narrows(&index, text), "{text}");
+        }
+        assert!(!fits(&index, "不再"));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Noun, Verbs, found::Sought, page_key, page_token, verbs::answer_of};
+use super::{ANSWER_MAX_BYTES, Noun, READ_AHEAD, Verbs, found::Sought, page_key, page_token, verbs::answer_of};
+use qianshou_proto::Resource;
+
 use crate::{
     clock::{format_day, parse_day},
     db::{Db, Value},
@@ -108,18 +110,42 @@ impl Verbs {
             want: size + 1,
         };
         let mut hits = search.hits(after).await?;
-        let more = hits.len() > size;
+        let found = hits.len();
         hits.truncate(size);
-        let positions: Vec<u64> = hits.iter().map(|hit| hit.position).collect();
-        let entries = self.ledger.entries_at(&positions).await?;
-        let mut entries: HashMap<u64, Stored> = entries.into_iter().map(|entry| (entry.position, entry)).collect();
-        let nouns = hits.iter().filter_map(|hit| entries.remove(&hit.position)).map(|entry| answer_of(&entry));
-        let nouns = nouns.collect::<Result<_>>()?;
+        let nouns = self.as_one_answer_holds(&mut hits).await?;
+        let more = found > hits.len();
         let last = hits.pop().filter(|_| more);
         let next_page_token = last.map(|Hit { key, name, .. }| page_token(&question, &(key, name))).transpose()?;
         Ok(Listed { nouns, next_page_token: next_page_token.unwrap_or_default(), position })
     }
 }
+
+impl Verbs {
+    /// The records of a page, as many as one answer holds; the rest is taken off the page.
+    async fn as_one_answer_holds<R: Resource>(&self, hits: &mut Vec<Hit>) -> Result<Vec<R>> {
+        let (mut nouns, mut bytes) = (vec![], 0);
+        for from in (0..hits.len()).step_by(READ_AHEAD) {
+            let part = &hits[from..hits.len().min(from + READ_AHEAD)];
+            let positions: Vec<u64> = part.iter().map(|hit| hit.position).collect();
+            let entries = self.ledger.entries_at(&positions).await?;
+            let mut entries: HashMap<u64, Stored> = entries.into_iter().map(|entry| (entry.position, entry)).collect();
+            for (at, hit) in part.iter().enumerate() {
+                let Some(entry) = entries.remove(&hit.position) else { continue };
+                let noun: R = answer_of(&entry)?;
+                bytes += noun.encoded_len() + FRAME_BYTES;
+                if bytes > ANSWER_MAX_BYTES && !nouns.is_empty() {
+                    hits.truncate(from + at);
+                    return Ok(nouns);
+                }
+                nouns.push(noun);
+            }
+        }
+        Ok(nouns)
+    }
+}
+
+/// What stands around a record in an answer, and its part of what stands there once.
+const FRAME_BYTES: usize = 16;
 
 impl ListQuery {
     /// Whatever decides what the list holds and in which order.

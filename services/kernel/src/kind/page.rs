@@ -8,6 +8,11 @@ use sha2::{Digest, Sha256};
 use super::Verbs;
 use crate::error::{Error, Reason, Result};
 
+/// What one answer weighs at most: clients take 4 MiB when nobody tells them otherwise.
+pub const ANSWER_MAX_BYTES: usize = 3 << 20;
+/// Entries that are read at once while an answer is filled; each may weigh as much as a record may.
+pub(crate) const READ_AHEAD: usize = 50;
+
 impl Verbs {
     /// How many a page may have, as `page_size` asks: 0 or absent, `list_page_records`; never more than `list_page_max_records`.
     pub fn page_size(&self, asked: Option<i32>) -> Result<usize> {

@@ -3,7 +3,7 @@
 use super::{
     Noun, Verbs,
     decide::{Decided, Proposal, Wish},
-    verbs::{ATTEMPTS, field_numbers},
+    verbs::{ATTEMPTS, field_numbers, turn},
 };
 use crate::{
     error::{Error, Reason, Refusal, Result},
@@ -51,7 +51,7 @@ impl<N: Noun> Put<'_, N> {
 
     /// Writes what was decided; what it relied on and has changed is decided again. Answers the position that holds it all.
     async fn save(&self, mut decided: Option<Chunk<N>>, outcomes: &mut [Option<Outcome>]) -> Result<u64> {
-        let mut position = 0;
+        let (mut position, mut queued) = (0, None);
         for _ in 0..ATTEMPTS {
             let Some(chunk) = decided.take() else { break };
             let mut commands = vec![];
@@ -80,7 +80,7 @@ impl<N: Noun> Put<'_, N> {
                     // What was not written cannot be found by asking again.
                     Err(Rejection::Changed(_)) if self.dry => outcomes[i] = Some(outcome(name, Version::default())),
                     // Also the second of two records of this batch with one natural key: asked again, it finds the first.
-                    Err(Rejection::Changed(_)) => again.push(i),
+                    Err(Rejection::Changed(_)) => again.push((i, name)),
                     Err(rejection) => match Error::from(rejection) {
                         Error::Refused(refusal) => outcomes[i] = Some(Outcome::Refused(refusal)),
                         broken @ Error::Broken(_) => return Err(broken),
@@ -94,8 +94,13 @@ impl<N: Noun> Put<'_, N> {
                     }
                 }
             }
+            if let (Some((_, name)), None) = (again.first(), &queued) {
+                queued = Some(turn(name.as_str()).await);
+            }
+            let again: Vec<usize> = again.into_iter().map(|(i, _)| i).collect();
             decided = self.decide((!again.is_empty()).then_some(&again[..])).await?;
         }
+        drop(queued);
         Ok(position)
     }
 }

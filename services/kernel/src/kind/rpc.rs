@@ -84,7 +84,7 @@ use prost::Message;
 use qianshou_proto::common::v1 as common;
 use sha2::{Digest, Sha256};
 
-use super::{Noun, Outcome, Verbs};
+use super::{ANSWER_MAX_BYTES, Noun, Outcome, Verbs};
 use crate::{
     error::{Error, Reason, Result, Violation},
     identity::Caller,
@@ -150,9 +150,32 @@ impl<N: Noun> Batch<N> {
         };
         let request = request.map(digest);
         let (outcomes, position) = verbs.put_all::<N>(caller, self.nouns, self.paths, request, self.dry).await?;
-        Ok((outcomes.into_iter().enumerate().map(|(row, outcome)| message(row as u64, outcome)).collect(), position))
+        let outcomes = outcomes.into_iter().enumerate().map(|(row, outcome)| message(row as u64, outcome)).collect();
+        Ok((as_one_answer_holds(outcomes), position))
     }
 }
+
+/// Takes off violations, and says how many, where all of them together are more than an answer holds.
+fn as_one_answer_holds(mut outcomes: Vec<common::PutOutcome>) -> Vec<common::PutOutcome> {
+    let without = |outcome: &common::PutOutcome| {
+        outcome.name.as_ref().map_or(0, String::len) + outcome.etag.as_ref().map_or(0, String::len) + OUTCOME_BYTES
+    };
+    let mut left = ANSWER_MAX_BYTES.saturating_sub(outcomes.iter().map(without).sum());
+    for outcome in &mut outcomes {
+        let fits = |violation: &&common::Violation| {
+            let bytes = violation.encoded_len() + OUTCOME_BYTES;
+            left.checked_sub(bytes).inspect(|rest| left = *rest).is_some()
+        };
+        let told = outcome.violations.iter().take_while(fits).count();
+        let untold = outcome.violations.len() - told;
+        outcome.violations.truncate(told);
+        outcome.violations_left = Some(untold as u64).filter(|untold| *untold > 0);
+    }
+    outcomes
+}
+
+/// What stands around an outcome or a violation.
+const OUTCOME_BYTES: usize = 24;
 
 fn message(row: u64, outcome: Outcome) -> common::PutOutcome {
     use common::PutState;
@@ -160,7 +183,7 @@ fn message(row: u64, outcome: Outcome) -> common::PutOutcome {
         state: Some(state.into()),
         name: Some(name.to_string()),
         etag: Some(version.etag()),
-        violations: vec![],
+        ..Default::default()
     };
     match outcome {
         Outcome::Created(name, version) => of(PutState::Created, &name, version),

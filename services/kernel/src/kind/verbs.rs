@@ -1,12 +1,18 @@
 //! What can be done with any noun: create, get, update, delete, put many. Each goes the same way: admit → parse → read →
 //! decide → commit → answer. A lone write is a batch of one.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 use prost::Message as _;
 use qianshou_proto::{Resource, common::v1::EndReason};
 use sha2::{Digest, Sha256};
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
     Noun,
@@ -34,6 +40,17 @@ pub trait Areas: Send + Sync {
 
 /// How often a decision is taken again when what it relied on changed under it.
 pub(super) const ATTEMPTS: usize = 4;
+
+/// Whoever has to decide again about a record queues for it: among a hundred writers of one record each gets its turn, instead of all but
+/// one losing every time. A process's own affair; between two processes there are the attempts.
+static TURNS: LazyLock<Vec<Mutex<()>>> = LazyLock::new(|| (0..256).map(|_| Mutex::new(())).collect());
+
+/// Waits for one's turn with a record.
+pub(super) async fn turn(name: &str) -> MutexGuard<'static, ()> {
+    let mut hash = DefaultHasher::new();
+    name.hash(&mut hash);
+    TURNS[usize::try_from(hash.finish() % 256).unwrap_or(0)].lock().await
+}
 
 /// The verbs of a house.
 #[derive(Clone)]
@@ -141,7 +158,11 @@ impl Verbs {
         }
         let name = self.own_name::<N>(name)?;
         let expected = etag.map(read_etag).transpose()?;
-        for _ in 0..ATTEMPTS {
+        let mut queued = None;
+        for attempt in 0..ATTEMPTS {
+            if attempt == 1 {
+                queued = Some(turn(name.as_str()).await);
+            }
             let stored = self.ledger.find_one(&name).await?;
             let Some(payload) = stored.as_ref().and_then(Stored::payload) else {
                 return Err(Error::refused("name", Reason::NotFound, &name));
@@ -171,6 +192,7 @@ impl Verbs {
                 answer => return Ok(answer?.position),
             }
         }
+        drop(queued);
         Err(Error::refused("", Reason::Busy, ""))
     }
 
@@ -202,6 +224,7 @@ impl Verbs {
         {
             return self.again::<N>(first?.written).await;
         }
+        let mut queued = None;
         for _ in 0..ATTEMPTS {
             let Some(decided) = self.decide(caller, vec![propose()]).await?.pop() else { break };
             match decided {
@@ -216,10 +239,11 @@ impl Verbs {
                     self.would(*command).await?;
                     return Ok(Written { noun, position: self.ledger.head().await?.position });
                 }
-                Decided::Write { mut command, noun, .. } => {
+                Decided::Write { mut command, noun, name, .. } => {
                     command.request = request.clone();
                     match self.ledger.submit(*command).await {
-                        Err(Rejection::Changed(_)) => {}
+                        Err(Rejection::Changed(_)) if queued.is_some() => {}
+                        Err(Rejection::Changed(_)) => queued = Some(turn(name.as_str()).await),
                         Ok(done) if done.repeated => return self.again::<N>(done.written).await,
                         answer => {
                             let done = answer?;
@@ -234,6 +258,7 @@ impl Verbs {
                 }
             }
         }
+        drop(queued);
         Err(Error::refused("", Reason::Busy, ""))
     }
 

@@ -29,9 +29,11 @@ pub fn caller<T>(request: &tonic::Request<T>) -> Result<Caller, Status> {
 pub(super) async fn admit(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
     let remote = request.extensions().get::<Remote>().cloned();
     let caller = match guard {
-        Guard::Peers(_) => {
-            remote.and_then(|remote| remote.peer).map(|node| Caller::of_peer(&node)).ok_or_else(unauthenticated)
-        }
+        Guard::Peers(_) => remote
+            .as_ref()
+            .and_then(|remote| remote.peer.as_ref())
+            .map(|node| Caller::of_peer(node))
+            .ok_or_else(unauthenticated),
         Guard::People(_) if request.uri().path().starts_with(HEALTH) => return next.run(request).await,
         Guard::People(tokens) => match bearer(request.headers()).map(hash_token) {
             Some(hash) => match tokens.find(&hash).await {
@@ -43,6 +45,9 @@ pub(super) async fn admit(State(guard): State<Guard>, mut request: Request, next
     };
     match caller {
         Ok(caller) => {
+            if let Some(remote) = remote {
+                remote.proof.give();
+            }
             request.extensions_mut().insert(caller);
             next.run(request).await
         }

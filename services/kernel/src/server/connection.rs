@@ -1,9 +1,13 @@
-//! One connection: a TLS stream that knows who is at the other end and can be cut from outside.
+//! One connection: a TLS stream that knows who is at the other end and can be cut from outside, and that ends when nobody has said in time
+//! who is there.
 
 use std::{
+    collections::HashMap,
+    future::Future as _,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
@@ -21,15 +25,82 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
-/// The length of HTTP/2's preface: who has sent less has not begun to speak.
-const GREETING_BYTES: usize = 24;
-
 /// The other end; in the extensions of every request.
 #[derive(Clone, Debug)]
 pub struct Remote {
     /// The node whose pinned certificate it is.
     pub peer: Option<String>,
     pub address: SocketAddr,
+    pub(super) proof: Proof,
+}
+
+/// Whether it is known who is at the other end; until then the connection takes a stranger's place.
+#[derive(Clone, Debug)]
+pub(super) struct Proof(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl Proof {
+    pub(super) fn new(stranger: OwnedSemaphorePermit) -> Self {
+        Self(Arc::new(Mutex::new(Some(stranger))))
+    }
+
+    /// It is known.
+    pub(super) fn give(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    fn is_given(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+}
+
+/// Open connections of each remote address.
+#[derive(Clone)]
+pub(super) struct Addresses {
+    most: u32,
+    open: Arc<Mutex<HashMap<IpAddr, u32>>>,
+}
+
+/// One of an address's connections.
+pub(super) struct Share {
+    of: IpAddr,
+    open: Arc<Mutex<HashMap<IpAddr, u32>>>,
+}
+
+/// What a connection takes of the door's and of its address's places.
+pub(super) type Places = (OwnedSemaphorePermit, Share);
+
+impl Addresses {
+    pub(super) fn new(most: u32) -> Self {
+        Self { most, open: Arc::default() }
+    }
+
+    /// `None`: the address has as many as it may.
+    pub(super) fn take(&self, of: IpAddr) -> Option<Share> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = match of.to_canonical() {
+            // Whoever has one address of a network of these has all of them.
+            IpAddr::V6(of) => IpAddr::V6((of.to_bits() >> 64 << 64).into()),
+            of => of,
+        };
+        let count = open.entry(of).or_default();
+        if *count >= self.most {
+            return None;
+        }
+        *count += 1;
+        Some(Share { of, open: self.open.clone() })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.of) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.of);
+            }
+        }
+    }
 }
 
 /// A future that ends when one of the tokens is cancelled.
@@ -42,26 +113,21 @@ pub(super) struct Connection {
     remote: Remote,
     /// `None` once it was cut.
     cut: Option<BoxFuture<'static, ()>>,
-    /// `None` once the other end has spoken.
-    silence: Option<Silence>,
-    _place: OwnedSemaphorePermit,
-}
-
-struct Silence {
-    until: Pin<Box<Sleep>>,
-    heard_bytes: usize,
+    /// Until when it has to be known who is there; `None` once it is.
+    known_by: Option<Pin<Box<Sleep>>>,
+    _places: Places,
 }
 
 impl Connection {
     pub(super) fn new(
         tls: TlsStream<TcpStream>,
         remote: Remote,
-        speak_until: Instant,
+        known_by: Instant,
         cut: BoxFuture<'static, ()>,
-        place: OwnedSemaphorePermit,
+        places: Places,
     ) -> Self {
-        let silence = Silence { until: Box::pin(sleep_until(speak_until)), heard_bytes: 0 };
-        Self { tls, remote, cut: Some(cut), silence: Some(silence), _place: place }
+        let known_by = Some(Box::pin(sleep_until(known_by)));
+        Self { tls, remote, cut: Some(cut), known_by, _places: places }
     }
 
     fn ensure_open(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -71,12 +137,11 @@ impl Connection {
         if self.cut.is_some() { Ok(()) } else { Err(io::ErrorKind::ConnectionAborted.into()) }
     }
 
-    fn ensure_spoken(&mut self, cx: &mut Context<'_>, heard_bytes: usize) -> io::Result<()> {
-        if let Some(silence) = &mut self.silence {
-            silence.heard_bytes += heard_bytes;
-            if silence.heard_bytes >= GREETING_BYTES {
-                self.silence = None;
-            } else if silence.until.poll_unpin(cx).is_ready() {
+    fn ensure_known(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Some(known_by) = &mut self.known_by {
+            if self.remote.proof.is_given() {
+                self.known_by = None;
+            } else if known_by.as_mut().poll(cx).is_ready() {
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }
@@ -95,10 +160,8 @@ impl Connected for Connection {
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.ensure_open(cx)?;
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.tls).poll_read(cx, buf);
-        self.ensure_spoken(cx, buf.filled().len() - before)?;
-        read
+        self.ensure_known(cx)?;
+        Pin::new(&mut self.tls).poll_read(cx, buf)
     }
 }
 

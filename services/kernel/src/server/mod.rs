@@ -1,8 +1,11 @@
 //! Two doors to a node: one for people, who bring a token, and one for peers, who bring the certificate that was pinned.
 //!
 //! ```text
-//! accept → handshake (side by side, each with a timeout) → connection → span → deadline → who calls → the house
+//! accept → handshake (side by side, each with a timeout) → connection → span → who calls → limits → the house
 //! ```
+//!
+//! A connection to the people's door is a stranger's until a call on it brought a token: strangers have half of the places, no address has
+//! more than its share, and who brings no token in time is closed.
 //!
 //! Never trusts a certificate for what it says, only for being the pinned one, byte for byte; never lets a call through
 //! without a caller, health apart; never cuts a stream because it lasts, only because its peer was removed or the
@@ -27,11 +30,11 @@ pub(crate) use tls::{pinning, trusting};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::middleware::{from_fn, from_fn_with_state};
-use connection::{Connection, cut_by};
+use connection::{Addresses, Connection, Places, Proof, cut_by};
 use tokio::{
     net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{Semaphore, mpsc},
     time::{Instant, sleep, timeout_at},
 };
 use tokio_rustls::TlsAcceptor;
@@ -50,6 +53,13 @@ use crate::{
 /// What the other side may send unread, a call and a connection: HTTP/2's default of 64 KiB costs more than half the speed.
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+
+/// What the headers of a call may weigh: a token and a trace.
+const HEADERS_MAX_BYTES: u32 = 16 << 10;
+/// Calls that were begun and taken back before we looked at them, and those that we ended ourselves for a fault of the other side, until
+/// the connection is closed.
+const RESETS_MAX_PENDING: usize = 64;
+const RESETS_MAX_OURS: usize = 256;
 
 /// Connections that shook hands and wait for their first request to be read.
 const GREETED_MAX_CONNECTIONS: usize = 16;
@@ -130,8 +140,8 @@ pub async fn serve(listener: Listener, routes: Routes, limits: &Limits, shutdown
     let people = matches!(listener.guard, Guard::People(_));
     let router = routes
         .into_axum_router()
-        .layer(from_fn_with_state(listener.guard.clone(), admit::admit))
         .layer(from_fn_with_state(limits::Methods::new(limits), limits::bound))
+        .layer(from_fn_with_state(listener.guard.clone(), admit::admit))
         .layer(from_fn(telemetry::trace));
     // Outermost, so that everything behind it sees gRPC; peers do not speak it.
     let router = if people { web::speak(router, listener.origins.clone()) } else { router };
@@ -146,6 +156,9 @@ pub async fn serve(listener: Listener, routes: Routes, limits: &Limits, shutdown
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(limits.streams_max_per_connection)
+        .http2_max_header_list_size(Some(HEADERS_MAX_BYTES))
+        .http2_max_pending_accept_reset_streams(Some(RESETS_MAX_PENDING))
+        .http2_max_local_error_reset_streams(Some(RESETS_MAX_OURS))
         .http2_keepalive_interval(Some(ms(limits.keepalive_interval_ms)))
         .http2_keepalive_timeout(Some(ms(limits.keepalive_timeout_ms)))
         .add_routes(Routes::from(router))
@@ -171,23 +184,33 @@ impl Listener {
     ) {
         let Self { tcp: listener, address, tls, guard, .. } = self;
         let places = Arc::new(Semaphore::new(limits.connections_max as usize));
+        let strangers = Arc::new(Semaphore::new(limits.connections_max.div_ceil(2) as usize));
+        let addresses = Addresses::new(limits.connections_max_per_address);
         let greeter = Greeter { tls, guard, cut: cut.clone(), timeout: ms(limits.handshake_timeout_ms) };
         loop {
-            let next = async { (places.clone().acquire_owned().await, listener.accept().await) };
-            let (place, accepted) = tokio::select! {
+            let next = async {
+                let place = places.clone().acquire_owned().await;
+                (place, strangers.clone().acquire_owned().await, listener.accept().await)
+            };
+            let (place, stranger, accepted) = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
                 () = cut.cancelled() => return,
                 next = next => next,
             };
-            let (Ok(place), Ok((tcp, remote))) = (place, accepted) else {
+            let (Ok(place), Ok(stranger), Ok((tcp, remote))) = (place, stranger, accepted) else {
                 tracing::warn!(%address, "no connection can be accepted at the moment");
                 sleep(ms(ACCEPT_PAUSE_MS)).await;
                 continue;
             };
+            let Some(share) = addresses.take(remote.ip()) else {
+                tracing::debug!(%remote, "too many connections of one address");
+                continue;
+            };
             let (greeter, greeted) = (greeter.clone(), greeted.clone());
+            let proof = Proof::new(stranger);
             tokio::spawn(async move {
-                match greeter.greet(tcp, remote, place).await {
+                match greeter.greet(tcp, remote, proof, (place, share)).await {
                     // Nobody takes it when the door closes at this moment.
                     Ok(connection) => drop(greeted.send(Ok(connection)).await),
                     Err(cause) => tracing::debug!(%remote, %cause, "handshake"),
@@ -211,7 +234,8 @@ impl Greeter {
         &self,
         tcp: TcpStream,
         remote: SocketAddr,
-        place: OwnedSemaphorePermit,
+        proof: Proof,
+        places: Places,
     ) -> std::io::Result<Connection> {
         let deadline = Instant::now() + self.timeout;
         tcp.set_nodelay(true)?;
@@ -223,11 +247,12 @@ impl Greeter {
                 let certificate = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
                 let pinned = certificate.and_then(|certificate| peers.find(certificate));
                 let (node, removed) = pinned.ok_or(std::io::ErrorKind::PermissionDenied)?;
+                proof.give();
                 (Some(node), cut_by([self.cut.clone(), removed]))
             }
         };
-        let remote = Remote { peer, address: remote };
-        Ok(Connection::new(tls, remote, deadline, cut, place))
+        let remote = Remote { peer, address: remote, proof };
+        Ok(Connection::new(tls, remote, deadline, cut, places))
     }
 }
 

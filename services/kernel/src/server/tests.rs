@@ -249,6 +249,52 @@ async fn silence_is_ended() {
 }
 
 #[tokio::test]
+async fn who_brings_no_token_in_time_is_closed() {
+    let server = node("64");
+    let open = open_to_people(&server, Limits { handshake_timeout_ms: 300, ..limits() }).await;
+    let known = to(&server, &open, Some(secret()));
+    assert!(call(&known, WHO).await.is_ok());
+    // Speaks, is answered, and stays a stranger.
+    let request = HealthCheckRequest { service: "house".into() };
+    let mut stream = HealthClient::new(to(&server, &open, None)).watch(request).await.unwrap().into_inner();
+    assert!(stream.message().await.unwrap().is_some());
+    assert!(stream.message().await.is_err());
+    assert!(call(&known, WHO).await.is_ok());
+    open.end().await;
+}
+
+#[tokio::test]
+async fn no_address_has_more_than_its_share() {
+    let server = node("64");
+    let open = open_to_people(&server, Limits { connections_max_per_address: 2, ..limits() }).await;
+    let host = open.address.trim_start_matches("https://").to_owned();
+    let known = to(&server, &open, Some(secret()));
+    assert!(call(&known, WHO).await.is_ok());
+    let silent = TcpStream::connect(&host).await.unwrap();
+    let mut third = TcpStream::connect(&host).await.unwrap();
+    assert_eq!(tokio::io::AsyncReadExt::read(&mut third, &mut [0]).await.unwrap_or_default(), 0);
+    assert!(call(&known, WHO).await.is_ok());
+    drop((silent, third));
+    open.end().await;
+}
+
+#[tokio::test]
+async fn strangers_leave_places_for_those_who_are_known() {
+    let server = node("64");
+    let open = open_to_people(&server, Limits { connections_max: 4, ..limits() }).await;
+    let host = open.address.trim_start_matches("https://").to_owned();
+    let known = to(&server, &open, Some(secret()));
+    assert!(call(&known, WHO).await.is_ok());
+    let strangers = [TcpStream::connect(&host).await.unwrap(), TcpStream::connect(&host).await.unwrap()];
+    let next = to(&server, &open, Some(secret()));
+    let mut waiting = std::pin::pin!(call(&next, WHO));
+    assert!(tokio::time::timeout(ms(50), &mut waiting).await.is_err(), "strangers have half of the places");
+    drop(strangers);
+    assert!(waiting.await.is_ok());
+    open.end().await;
+}
+
+#[tokio::test]
 async fn connections_have_a_limit() {
     let server = node("64");
     let open = open_to_people(&server, Limits { connections_max: 1, ..limits() }).await;
@@ -284,6 +330,23 @@ async fn a_method_has_its_own_limits() {
     };
     assert_eq!(check("house").await, Ok(()));
     assert_eq!(check("a house of a longer name").await, Err(Code::InvalidArgument));
+    open.end().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_the_callers_fault() {
+    let server = node("64");
+    let open = open_to_people(&server, limits()).await;
+    let line = to(&server, &open, Some(secret()));
+    // A field that breaks off, a message that does, one that is said to be packed and is not, none at all.
+    for body in [&[0, 0, 0, 0, 2, 10, 5][..], &[0, 0, 0, 0, 9, 10], &[1, 0, 0, 0, 0], &[]] {
+        let request = http::Request::post("/grpc.health.v1.Health/Check").header("content-type", "application/grpc");
+        let request = request.body(Body::new(axum::body::Body::from(body.to_vec()))).unwrap();
+        let answer = line.clone().ready().await.unwrap().call(request).await.unwrap();
+        let status = Status::from_header_map(answer.headers()).unwrap();
+        assert_eq!(status.code(), Code::InvalidArgument, "{body:?}: {status:?}");
+        assert!(status.message().contains("protobuf") && !status.details().is_empty(), "{status:?}");
+    }
     open.end().await;
 }
 

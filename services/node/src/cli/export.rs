@@ -1,13 +1,17 @@
 //! `export KIND`: what a running node holds, as a spreadsheet; `export --template KIND`: an empty one to fill in.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use qianshou_kernel::error::Error;
 use serde_json::json;
 
-use super::Connection;
-use crate::sheet::{self, export::Export, template};
+use super::{Connection, import::SOME_REFUSED};
+use crate::sheet::{
+    self,
+    export::{Export, Exported},
+    template,
+};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -31,28 +35,32 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) async fn run(self) -> Result<(), String> {
+    pub(super) async fn run(self) -> Result<ExitCode, String> {
         let text = |error: Error| error.to_string();
         if let Some(kind) = &self.template {
             let described = sheet::kind(kind).map_err(text)?;
             let file = self.output.unwrap_or_else(|| PathBuf::from(format!("{kind}-template.xlsx")));
             template::write(&file, described.sheet).map_err(text)?;
             println!("{}", file.display());
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
         let described = sheet::kind(self.kind.as_deref().unwrap_or_default()).map_err(text)?;
         let export = Export { described, area: self.area, tag: self.tag, file: self.output.as_deref() };
-        let rows = export.run(self.to.line().map_err(text)?).await?;
+        let Exported { rows, left, first } = export.run(self.to.line().map_err(text)?).await?;
+        first.iter().for_each(|told| eprintln!("{told}"));
         match &self.output {
             Some(file) if self.to.json => {
                 println!(
                     "{}",
-                    json!({"kind": described.kind.collection, "rows": rows, "file": file.display().to_string()})
+                    json!({"kind": described.kind.collection, "rows": rows, "left": left, "file": file.display().to_string()})
                 );
             }
             Some(file) => println!("{rows} 行 | rows: {}", file.display()),
             None => {}
         }
-        Ok(())
+        if left > 0 {
+            eprintln!("未导出 {left} 条 | {left} records left out");
+        }
+        Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_REFUSED) })
     }
 }

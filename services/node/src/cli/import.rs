@@ -25,8 +25,8 @@ pub(super) struct Options {
     receipt: Option<PathBuf>,
 }
 
-/// Some rows were refused.
-const SOME_REFUSED: u8 = 3;
+/// Some rows were refused, or left out.
+pub(super) const SOME_REFUSED: u8 = 3;
 
 impl Options {
     pub(super) async fn run(self) -> Result<ExitCode, String> {

@@ -163,7 +163,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, String> {
         Command::Config { command } => command.run().map_err(text)?,
         Command::Domain { command } => command.run().map_err(text)?,
         Command::Import(options) => return options.run().await,
-        Command::Export(options) => options.run().await?,
+        Command::Export(options) => return options.run().await,
         Command::Doctor(doctor) => return doctor.run().await.map_err(text),
         Command::Backup(backup) => backup.run().await.map_err(text)?,
         Command::Restore(restore) => restore.run().await.map_err(text)?,

@@ -22,11 +22,13 @@ use tonic::{
 };
 
 /// What one answer may weigh.
-const ANSWER_MAX_BYTES: usize = 64 << 20;
+const ANSWER_MAX_BYTES: usize = 4 << 20;
 /// What one message of a batch should weigh; one record alone may weigh more.
 const PART_BYTES: usize = 1 << 20;
 /// Records on one page of a list.
 pub(crate) const PAGE_RECORDS: i32 = 1000;
+/// Rows whose violations are asked for again at once.
+const UNTOLD_ROWS: usize = 100;
 /// How often a busy or unreachable node is asked again, and after how long first; the wait doubles.
 const ATTEMPTS: u32 = 6;
 const BACKOFF_MS: u64 = 200;
@@ -81,12 +83,31 @@ impl Client {
                 Err(status) => matches!(status.code(), Code::Unavailable | Code::ResourceExhausted),
             };
             if !again || attempt == ATTEMPTS {
-                return answer;
+                return self.with_all_violations(batch, answer?).await;
             }
             tokio::time::sleep(wait).await;
             wait *= 2;
         }
         Err(Status::internal("unreachable"))
+    }
+
+    /// Asks again, in smaller parts, for what an answer had no room to say.
+    async fn with_all_violations(
+        &self,
+        batch: Batch<'_>,
+        mut outcomes: Vec<PutOutcome>,
+    ) -> Result<Vec<PutOutcome>, Status> {
+        let untold = |outcome: &PutOutcome| outcome.violations_left() > 0 && outcome.violations.is_empty();
+        while let Some(first) = outcomes.iter().position(untold) {
+            let further = outcomes.iter().skip(first).take_while(|outcome| untold(outcome)).count();
+            let rows = first..first + further.min(UNTOLD_ROWS);
+            let part = Batch { records: &batch.records[rows.clone()], request_id: "", dry: true, ..batch };
+            for (outcome, told) in outcomes[rows].iter_mut().zip(self.put_once(part).await?) {
+                outcome.violations = told.violations;
+                outcome.violations_left = None;
+            }
+        }
+        Ok(outcomes)
     }
 
     async fn put_once(&self, Batch { records, paths, request_id, dry }: Batch<'_>) -> Result<Vec<PutOutcome>, Status> {

@@ -15,6 +15,7 @@ use qianshou_kernel::{
     line::Line,
     sheet::{Cell, Choice, Column},
 };
+use tonic::Code;
 
 use crate::cli::show::yuan;
 
@@ -25,11 +26,13 @@ use super::{
     progress::Progress,
     row::{NO, YES, number_of},
     text,
-    write::{Drawn, Look, Writer},
+    write::{CELL_MAX_CHARS, Drawn, Look, Writer},
 };
 
 /// Records that are remembered by what people know them by.
 const KNOWN_MAX: usize = 50_000;
+/// Records that are left out and told at once.
+const FIRST: usize = 10;
 /// Look-ups at once.
 const LOOKUPS: usize = 16;
 /// Records of one title in one division that are looked at; more share a title than can be told apart.
@@ -47,11 +50,11 @@ pub(crate) struct Export<'a> {
 }
 
 impl Export<'_> {
-    /// Exports; answers how many rows there are.
+    /// Exports; answers how many rows there are, and which records are not among them.
     ///
     /// # Errors
     /// In words, if the node does not answer or the file cannot be written.
-    pub(crate) async fn run(self, line: Line) -> Result<u64, String> {
+    pub(crate) async fn run(self, line: Line) -> Result<Exported, String> {
         let columns = self.described.sheet.columns;
         let client = Client::new(line.clone(), &self.described.kind).map_err(|error| error.to_string())?;
         let mut shown = Shown::new(&line, columns)?;
@@ -61,7 +64,7 @@ impl Export<'_> {
         let headers: Vec<Drawn> = headers.map(|header| (Value::text(header), Look::Header)).collect();
         writer.header(1, &headers).map_err(|error| error.to_string())?;
         let mut progress = Progress::new();
-        let (mut rows, mut token) = (0, None);
+        let (mut done, mut token) = (Exported::default(), None);
         loop {
             let mut asked = vec![("page_size", Field::I32(PAGE_RECORDS))];
             asked.extend(self.area.clone().map(|area| ("area", Field::String(area))));
@@ -70,9 +73,14 @@ impl Export<'_> {
             let (records, next) = client.list(&asked).await.map_err(|status| said(&status))?;
             shown.learn(&records).await?;
             for record in &records {
-                rows += 1;
-                let number = u32::try_from(rows + 1).map_err(|_| "too many rows")?;
-                writer.row(number, &shown.row(record)).map_err(|error| error.to_string())?;
+                let row = shown.row(record);
+                if let Some(at) = writer.misfit(&row) {
+                    done.left(record, columns.get(at));
+                    continue;
+                }
+                done.rows += 1;
+                let number = u32::try_from(done.rows + 1).map_err(|_| "too many rows")?;
+                writer.row(number, &row).map_err(|error| error.to_string())?;
             }
             progress.add(records.len() as u64);
             token = next;
@@ -82,7 +90,32 @@ impl Export<'_> {
         }
         progress.finish();
         writer.finish(None).map_err(|error| error.to_string())?;
-        Ok(rows)
+        Ok(done)
+    }
+}
+
+/// What came of an export.
+#[derive(Debug, Default)]
+pub(crate) struct Exported {
+    pub(crate) rows: u64,
+    /// Records that no row holds.
+    pub(crate) left: u64,
+    /// The first of them, in words.
+    pub(crate) first: Vec<String>,
+}
+
+impl Exported {
+    /// A cell cut short would be taken back so by an import: the row is left out.
+    fn left(&mut self, record: &DynamicMessage, column: Option<&Column>) {
+        self.left += 1;
+        if self.first.len() < FIRST {
+            let name = text_of(record, "name").unwrap_or_default();
+            let header = column.map_or("", |column| column.header);
+            let most = CELL_MAX_CHARS;
+            self.first.push(format!(
+                "{name}：{header}超过 {most} 个字符，未导出，请导出为 .csv | {name}: {header} has more than {most} characters and is left out; export to .csv"
+            ));
+        }
     }
 }
 
@@ -156,9 +189,16 @@ impl Shown {
         if reference.name.parse::<Name>().map_or(true, |name| name.home() != reference.home) {
             return by_name;
         }
-        let Some(text) = client.get(&reference.name).await?.and_then(|record| text_of(&record, field)) else {
-            return by_name;
+        let record = match client.get(&reference.name).await {
+            // What is wrong with that record is no reason to show none.
+            Err(status)
+                if matches!(status.code(), Code::InvalidArgument | Code::Internal | Code::FailedPrecondition) =>
+            {
+                None
+            }
+            record => record?,
         };
+        let Some(text) = record.and_then(|record| text_of(&record, field)) else { return by_name };
         if !matches!(self.columns[reference.column].cell, Cell::Placed { .. }) {
             return Ok(text);
         }

@@ -15,6 +15,9 @@ const TEN_THOUSANDS: &str = "万";
 /// The header row is one of so many first rows.
 pub(crate) const HEADER_WITHIN_ROWS: usize = 20;
 
+/// What is looked at of a cell that may be a header.
+const HEADER_MAX_CHARS: usize = 200;
+
 /// Which cell of a row is which column.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
@@ -156,7 +159,7 @@ fn no_header(sheet: &Sheet) -> String {
 }
 
 fn headers_of(row: &Row) -> Vec<String> {
-    row.cells.iter().map(|cell| cell.shown().trim().to_owned()).collect()
+    row.cells.iter().map(|cell| cell.shown().trim().chars().take(HEADER_MAX_CHARS).collect()).collect()
 }
 
 fn known(sheet: &'static Sheet, header: &str) -> Option<(&'static Column, Match)> {

@@ -16,7 +16,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use super::{
     Described, Row,
     client::{Batch, Client},
-    header::Layout,
+    header::{HEADER_WITHIN_ROWS, Layout},
     of_file,
     progress::Progress,
     read::{self, Opened},
@@ -26,6 +26,8 @@ use super::{
 
 /// Rows of one batch; more than a header row may be far down.
 const BATCH_ROWS: usize = 1_000;
+/// Bytes of one batch, once it holds the rows that a header may be among.
+const BATCH_BYTES: usize = 8 << 20;
 /// Batches that are read ahead.
 const AHEAD: usize = 2;
 
@@ -191,10 +193,12 @@ fn blocks(opened: Opened, file: PathBuf) -> (mpsc::Receiver<Vec<Row>>, JoinHandl
     let (send, receive) = mpsc::channel(AHEAD);
     let reading = tokio::task::spawn_blocking(move || {
         let mut block = Vec::with_capacity(BATCH_ROWS);
-        let mut listens = true;
+        let (mut listens, mut bytes) = (true, 0);
         let read = opened.read(&file, &mut |row| {
+            bytes += row.bytes();
             block.push(row);
-            if block.len() == BATCH_ROWS {
+            if block.len() == BATCH_ROWS || bytes > BATCH_BYTES && block.len() > HEADER_WITHIN_ROWS {
+                bytes = 0;
                 listens = send.blocking_send(std::mem::replace(&mut block, Vec::with_capacity(BATCH_ROWS))).is_ok();
             }
             if listens { Ok(()) } else { Err(of_file(&file, Reason::Unavailable, "")) }

@@ -5,6 +5,7 @@
 //! [`client`] puts them, a batch at a time → [`receipt`] says what became of each. An export goes the other way: [`client`] lists →
 //! [`export`] → [`write`](mod@write). Whatever the number of rows, only a batch of them is in memory.
 
+mod bounds;
 pub(crate) mod client;
 pub(crate) mod export;
 mod header;
@@ -87,6 +88,14 @@ impl Value {
             Self::Number(number) => number.to_string(),
             Self::Day(day) => qianshou_kernel::clock::format_day(*day),
         }
+    }
+}
+
+impl Row {
+    /// Bytes of its texts.
+    pub(crate) fn bytes(&self) -> usize {
+        let text = |cell: &Value| if let Value::Text(text) | Value::Error(text) = cell { text.len() } else { 0 };
+        self.cells.iter().map(text).sum()
     }
 }
 

@@ -12,10 +12,18 @@ use flate2::read::MultiGzDecoder;
 use qianshou_kernel::error::{Error, Reason, Result};
 use sha2::{Digest as _, Sha256};
 
-use super::{NOTES_SHEET, Row, SUMMARY_SHEET, Value, of_file};
+use super::{
+    NOTES_SHEET, Row, SUMMARY_SHEET, Value,
+    bounds::{self, Metered, unharmed},
+    of_file,
+};
 
 /// Cells in one row at most.
 const ROW_MAX_CELLS: usize = 512;
+/// Bytes of all cells of one row, and of a line of text, at most.
+const ROW_MAX_BYTES: usize = 1 << 20;
+/// The last row of a sheet that has a number.
+const LAST_ROW: u32 = 1_048_576;
 /// Bytes that are read at once.
 const BLOCK_BYTES: usize = 64 << 10;
 
@@ -48,6 +56,10 @@ pub(crate) struct Opened {
 /// # Errors
 /// A refusal if it can be no sheet.
 pub(crate) fn open(file: &Path) -> Result<Opened> {
+    unharmed(file, || look_at(file))
+}
+
+fn look_at(file: &Path) -> Result<Opened> {
     let mut start = [0_u8; 8];
     let mut bytes = bytes_of(file)?;
     let length = fill(&mut bytes, &mut start)?;
@@ -78,14 +90,15 @@ pub(crate) fn open(file: &Path) -> Result<Opened> {
 impl Opened {
     /// Reads every row that is not empty, in order. An error of `each` ends it.
     pub(crate) fn read(&self, file: &Path, each: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
-        match self.form {
+        unharmed(file, || match self.form {
             Form::Xlsx => self.read_workbook(file, each),
             Form::Csv => self.read_text(file, each),
-        }
+        })
     }
 
     /// The first sheet that is seen, with those that continue it: `名单`, `名单 2`, `名单 3`.
     fn look_into_workbook(&mut self, file: &Path) -> Result<()> {
+        bounds::look_over(file)?;
         let workbook = workbook(file)?;
         let seen =
             |sheet: &&calamine::Sheet| sheet.visible == SheetVisible::Visible && sheet.typ == SheetType::WorkSheet;
@@ -104,7 +117,7 @@ impl Opened {
         let broken = |cause: XlsxError| unreadable(file, &cause);
         for (number, name) in self.sheets.iter().enumerate() {
             let mut cells = workbook.worksheet_cells_reader(name).map_err(broken)?;
-            let mut row = Row::default();
+            let (mut row, mut bytes) = (Row::default(), 0);
             // A sheet that continues another repeats its headers.
             let mut skip = number > 0;
             let mut flush = |row: Row| {
@@ -113,8 +126,16 @@ impl Opened {
             while let Some(cell) = cells.next_cell().map_err(broken)? {
                 let (line, column) = (cell.get_position().0 + 1, cell.get_position().1 as usize);
                 if line != row.number {
+                    if line < row.number || line > LAST_ROW {
+                        let detail = "rows in their order; save it anew | 行号依次递增，请重新另存";
+                        return Err(of_file(file, Reason::Malformed, detail));
+                    }
                     flush(std::mem::take(&mut row))?;
-                    row.number = line;
+                    (row.number, bytes) = (line, 0);
+                }
+                bytes += weight(cell.get_value());
+                if bytes > ROW_MAX_BYTES {
+                    return Err(too_long(file));
                 }
                 put(&mut row, column, value_of(cell.get_value())).ok_or_else(|| too_wide(file))?;
             }
@@ -139,6 +160,7 @@ impl Opened {
                     return Ok(());
                 }
                 Err(cause) if cause.kind() == std::io::ErrorKind::InvalidData => {}
+                Err(cause) if cause.kind() == std::io::ErrorKind::FileTooLarge => return Err(too_large(file)),
                 Err(cause) => return Err(of_file(file, Reason::Malformed, cause)),
             }
         }
@@ -146,10 +168,19 @@ impl Opened {
     }
 
     fn read_text(&self, file: &Path, each: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
-        let mut lines = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(self.decoded(file)?);
+        let bytes = Lined { bytes: self.decoded(file)?, since: 0 };
+        let mut lines = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
         let mut record = csv::StringRecord::new();
         let (mut number, mut line) = (0, 1);
-        while lines.read_record(&mut record).map_err(|cause| unreadable(file, &cause))? {
+        let broken = |cause: csv::Error| match cause.kind() {
+            csv::ErrorKind::Io(cause) if cause.kind() == std::io::ErrorKind::FileTooLarge => too_long(file),
+            _ => unreadable(file, &cause),
+        };
+        while lines.read_record(&mut record).map_err(broken)? {
+            lines.get_mut().since = 0;
+            if record.len() > ROW_MAX_CELLS && record.iter().skip(ROW_MAX_CELLS).any(|cell| !cell.is_empty()) {
+                return Err(too_wide(file));
+            }
             // A program that opens the file counts empty lines as rows, and a cell of several lines as one.
             let inside = record.iter().flat_map(str::bytes).filter(|byte| *byte == b'\n').count() as u64;
             let end = lines.position().line();
@@ -168,13 +199,21 @@ impl Opened {
 
     fn bytes(&self, file: &Path) -> Result<Box<dyn Read>> {
         let bytes = bytes_of(file)?;
-        Ok(if self.gzip { Box::new(MultiGzDecoder::new(bytes)) } else { Box::new(bytes) })
+        let packed = bytes.get_ref().metadata()?.len();
+        Ok(if self.gzip {
+            Box::new(Metered::new(MultiGzDecoder::new(bytes), Some(packed)))
+        } else {
+            Box::new(Metered::new(bytes, None))
+        })
     }
 
     fn decoded(&self, file: &Path) -> Result<Decoded<Box<dyn Read>>> {
         Ok(Decoded::new(self.bytes(file)?, self.encoding.new_decoder_with_bom_removal()))
     }
 }
+
+/// What a formula begins with; programs made for Chinese take the full-width signs for the others.
+const FORMULA_MARKS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
 /// Text that a spreadsheet program would take for a formula, with the mark that keeps it a text.
 pub(crate) fn guarded(text: &str) -> String {
@@ -188,7 +227,7 @@ fn unguarded(text: &str) -> &str {
 
 /// Whether a text, its own marks aside, begins like a formula.
 fn is_formula(text: &str) -> bool {
-    text.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t', '\r'])
+    text.trim_start_matches('\'').starts_with(FORMULA_MARKS)
 }
 
 /// Puts a value into its cell; `None` if the row is too wide.
@@ -217,6 +256,15 @@ fn value_of(data: &DataRef<'_>) -> Value {
         DataRef::DateTime(duration) => Value::Number(duration.as_f64()),
         DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => Value::text(text.as_str()),
         DataRef::Error(error) => Value::Error(error.to_string()),
+    }
+}
+
+/// Bytes that a cell takes.
+fn weight(data: &DataRef<'_>) -> usize {
+    match data {
+        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.len(),
+        DataRef::SharedString(text) => text.len(),
+        _ => 0,
     }
 }
 
@@ -266,8 +314,35 @@ fn unreadable(file: &Path, cause: &dyn std::fmt::Display) -> Error {
     of_file(file, Reason::Malformed, format!("a whole .xlsx or .csv ({cause}) | 完整的 .xlsx 或 .csv（{cause}）"))
 }
 
+fn too_long(file: &Path) -> Error {
+    of_file(file, Reason::TooLong, format!("{ROW_MAX_BYTES} bytes a row | 每行 {ROW_MAX_BYTES} 字节"))
+}
+
+fn too_large(file: &Path) -> Error {
+    let detail = "2 GiB unpacked, in reasonable packing | 解压后 2 GiB 且压缩比合理";
+    of_file(file, Reason::TooLong, detail)
+}
+
 fn too_wide(file: &Path) -> Error {
     of_file(file, Reason::TooMany, format!("{ROW_MAX_CELLS} columns | {ROW_MAX_CELLS} 列"))
+}
+
+/// Text of which no line may be too long.
+struct Lined<R> {
+    bytes: R,
+    /// Bytes since the last line was over.
+    since: usize,
+}
+
+impl<R: Read> Read for Lined<R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.since > ROW_MAX_BYTES {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        let read = self.bytes.read(into)?;
+        self.since += read;
+        Ok(read)
+    }
 }
 
 /// Bytes of one encoding as UTF-8 with lines that end in one way; what the encoding does not have is invalid data.
@@ -408,6 +483,14 @@ mod tests {
         assert!(rows(&files.with("empty.csv", b"")).unwrap().is_empty());
         let wide = files.with("wide.csv", &b"1,".repeat(ROW_MAX_CELLS + 1));
         assert_eq!(rows(&wide).unwrap_err().reason(), Reason::TooMany);
+        let empty = files.with("commas.csv", &b",".repeat(ROW_MAX_BYTES / 2));
+        assert!(rows(&empty).unwrap().is_empty());
+        let long = files.with("long.csv", &[&b"a\n\""[..], &b"x\n".repeat(ROW_MAX_BYTES)].concat());
+        assert_eq!(rows(&long).unwrap_err().reason(), Reason::TooLong);
+        let mut bomb = GzEncoder::new(vec![], Compression::best());
+        bomb.write_all(&b"0,0\n".repeat(5 << 20)).unwrap();
+        let bomb = files.with("bomb.csv.gz", &bomb.finish().unwrap());
+        assert_eq!(rows(&bomb).unwrap_err().reason(), Reason::TooLong);
     }
 
     #[test]
@@ -419,9 +502,12 @@ mod tests {
         assert_eq!(numbers, [1, 3, 4]);
         assert_eq!(texts(&file)[1], ["a", "两\n行,一格", "=1+1"]);
         assert_eq!(texts(&file)[2], ["'甲", "'=x", "'"]);
-        for text in ["=1", "'=1", "''=1", "-", "'", "''", "'a", "@x", "\t", "+1", "甲", "", "\r"] {
+        for text in [
+            "=1", "'=1", "''=1", "-", "'", "''", "'a", "@x", "\t", "+1", "甲", "", "\r", "＝1", "'＠x", "－", "＋",
+            "\n=",
+        ] {
             assert_eq!(unguarded(&guarded(text)), text);
-            assert!(!guarded(text).starts_with(['=', '+', '-', '@', '\t', '\r']));
+            assert!(!guarded(text).starts_with(FORMULA_MARKS));
         }
     }
 

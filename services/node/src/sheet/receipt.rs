@@ -47,6 +47,8 @@ pub(crate) struct Summary {
     pub(crate) sheets_left: Vec<String>,
 }
 
+/// What stands at the end of a text that no cell of a workbook holds.
+const CUT: &str = "……（过长，已截断）";
 /// Refused rows that are told at once.
 const FIRST: usize = 10;
 
@@ -167,6 +169,7 @@ impl Receipt {
             let header = row.number == above.last().map_or(0, |last| last.number);
             let look = if header { Look::Header } else { Look::Plain };
             let mut cells: Vec<Drawn> = row.cells.iter().map(|cell| (cell.clone(), look)).collect();
+            receipt.fit(&mut cells);
             if header {
                 receipt.put(&mut cells, (Value::text(VERDICT_HEADER), Look::Header));
                 receipt.writer.header(row.number, &cells)?;
@@ -191,12 +194,21 @@ impl Receipt {
         }
         let text = verdict.map_or(Value::Empty, |verdict| Value::text(words.verdict(verdict)));
         self.put(&mut cells, (text, look));
+        self.fit(&mut cells);
         self.writer.row(row.number, &cells)
     }
 
     /// Ends it with the figures.
     pub(crate) fn finish(self, summary: &Summary) -> Result<()> {
         self.writer.finish(Some((SUMMARY_SHEET, &summary.sheet())))
+    }
+
+    /// Cuts what no cell holds: the rest of the rows is worth more.
+    fn fit(&self, cells: &mut [Drawn]) {
+        while let Some(at) = self.writer.misfit(cells) {
+            let begin: String = cells[at].0.shown().chars().take(CELL_MAX_CHARS - CUT.chars().count()).collect();
+            cells[at] = (Value::Text(begin + CUT), Look::Bad);
+        }
     }
 
     fn put(&self, cells: &mut Vec<Drawn>, verdict: Drawn) {

@@ -1,6 +1,6 @@
 //! Templates: a workbook that an office fills in, with drop-downs, cells that keep codes as text, and one filled row that itself imports.
 
-use std::path::Path;
+use std::{fs::File, path::Path};
 
 use qianshou_kernel::{
     error::Result,
@@ -12,7 +12,7 @@ use super::{
     NOTES_SHEET, Value,
     row::{NO, YES, form_of_parts},
     text,
-    write::{Drawn, Look, Writer, is_workbook, look, told},
+    write::{Drawn, Look, Writer, beside, is_workbook, look, told},
 };
 
 const CHOICES: &str = "选项";
@@ -20,7 +20,12 @@ const LAST_ROW: u32 = 1_048_575;
 
 /// Writes the template of a sheet: a workbook, or text with headers and one row.
 pub(crate) fn write(file: &Path, sheet: &'static Sheet) -> Result<()> {
-    if is_workbook(file) { workbook(file, sheet).map_err(told) } else { lines(file, sheet) }
+    if !is_workbook(file) {
+        return lines(file, sheet);
+    }
+    let beside = beside(file)?;
+    workbook(beside.file()?, sheet).map_err(told)?;
+    Ok(beside.finish()?)
 }
 
 fn lines(file: &Path, sheet: &Sheet) -> Result<()> {
@@ -33,12 +38,12 @@ fn lines(file: &Path, sheet: &Sheet) -> Result<()> {
     writer.finish(None)
 }
 
-fn workbook(file: &Path, sheet: &Sheet) -> Result<(), XlsxError> {
+fn workbook(file: File, sheet: &Sheet) -> Result<(), XlsxError> {
     let mut workbook = Workbook::new();
     form(workbook.add_worksheet().set_name(sheet.title)?, sheet)?;
     notes(workbook.add_worksheet().set_name(NOTES_SHEET)?, sheet)?;
     choices(workbook.add_worksheet().set_name(CHOICES)?.set_hidden(true), sheet)?;
-    workbook.save(file)
+    workbook.save_to_writer(file)
 }
 
 /// Required columns are marked; an import takes the mark for none.

@@ -5,13 +5,11 @@ use std::{
     path::Path,
 };
 
-use qianshou_kernel::{
-    error::{Error, Reason, Result},
-    files::private_anew,
-};
+use qianshou_kernel::error::{Error, Reason, Result};
 use rust_xlsxwriter::{Color, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
 
 use super::{Value, of_file, read::guarded};
+use crate::beside::Beside;
 
 /// Rows of one sheet at most; more continue in the next.
 const SHEET_MAX_ROWS: u32 = 1_048_576;
@@ -38,8 +36,8 @@ pub(crate) type Drawn = (Value, Look);
 
 /// A file that grows row by row.
 pub(crate) enum Writer {
-    /// Comma-separated text.
-    Csv(Box<csv::Writer<Box<dyn Write + Send>>>),
+    /// Comma-separated text; beside its place unless on standard output.
+    Csv(Box<csv::Writer<Box<dyn Write + Send>>>, Option<Beside>),
     /// A workbook.
     Xlsx(Box<Book>),
 }
@@ -50,26 +48,32 @@ impl Writer {
         match file {
             Some(file) if is_workbook(file) => Ok(Self::Xlsx(Box::new(Book::new(file, title)?))),
             Some(file) => {
-                let created = private_anew(file).map_err(|cause| of_file(file, Reason::NotFound, cause))?;
-                let mut out = BufWriter::new(created);
+                let beside = beside(file)?;
+                let mut out = BufWriter::new(beside.file()?);
                 if bom {
                     out.write_all("\u{feff}".as_bytes())?;
                 }
-                Ok(Self::Csv(Box::new(csv_to(Box::new(out)))))
+                Ok(Self::Csv(Box::new(csv_to(Box::new(out))), Some(beside)))
             }
-            None => Ok(Self::Csv(Box::new(csv_to(Box::new(BufWriter::new(std::io::stdout())))))),
+            None => Ok(Self::Csv(Box::new(csv_to(Box::new(BufWriter::new(std::io::stdout())))), None)),
         }
     }
 
     /// Writes a row at this number, from 1; text has no gaps.
     pub(crate) fn row(&mut self, number: u32, cells: &[Drawn]) -> Result<()> {
         match self {
-            Self::Csv(lines) => {
+            Self::Csv(lines, _) => {
                 let texts = cells.iter().map(|(value, _)| guarded(&value.shown()));
                 lines.write_record(texts).map_err(broken)
             }
             Self::Xlsx(book) => book.row(number, cells),
         }
+    }
+
+    /// The first cell of a row that does not fit; text takes any.
+    pub(crate) fn misfit(&self, cells: &[Drawn]) -> Option<usize> {
+        let is_workbook = matches!(self, Self::Xlsx(_));
+        cells.iter().position(|(value, _)| is_workbook && value.shown().chars().count() > CELL_MAX_CHARS)
     }
 
     /// Writes the headers, which every further sheet repeats.
@@ -84,10 +88,18 @@ impl Writer {
     /// Ends the file, in a workbook with another sheet.
     pub(crate) fn finish(self, further: Option<(&str, &[Vec<Drawn>])>) -> Result<()> {
         match self {
-            Self::Csv(mut lines) => Ok(lines.flush()?),
+            Self::Csv(mut lines, beside) => {
+                lines.flush()?;
+                Ok(beside.map_or(Ok(()), Beside::finish)?)
+            }
             Self::Xlsx(book) => book.finish(further),
         }
     }
+}
+
+/// A file that is begun now, and not found out to be impossible after an hour.
+pub(crate) fn beside(file: &Path) -> Result<Beside> {
+    Beside::create(file).map_err(|cause| of_file(file, Reason::NotFound, cause))
 }
 
 /// Whether a file's name says that it is a workbook.
@@ -102,12 +114,14 @@ fn csv_to(out: Box<dyn Write + Send>) -> csv::Writer<Box<dyn Write + Send>> {
 /// A workbook that grows on disk.
 pub(crate) struct Book {
     workbook: Workbook,
-    file: std::path::PathBuf,
+    beside: Beside,
     title: String,
     header: Vec<Drawn>,
     sheets: u32,
     /// What to take off a row's number in the present sheet.
     before: u32,
+    /// The number of the row before this.
+    last: u32,
     formats: [Formats; 3],
 }
 
@@ -120,15 +134,14 @@ struct Formats {
 
 impl Book {
     fn new(file: &Path, title: &str) -> Result<Self> {
-        // Found out now and not after an hour.
-        private_anew(file).map_err(|cause| of_file(file, Reason::NotFound, cause))?;
+        let beside = beside(file)?;
         let formats = [Look::Plain, Look::Header, Look::Bad].map(|of| Formats {
             text: look(of).set_num_format("@"),
             number: look(of),
             day: look(of).set_num_format("yyyy-mm-dd"),
         });
-        let (workbook, title, file) = (Workbook::new(), title.to_owned(), file.to_owned());
-        let mut book = Self { workbook, file, title, header: vec![], sheets: 0, before: 0, formats };
+        let (workbook, title) = (Workbook::new(), title.to_owned());
+        let mut book = Self { workbook, beside, title, header: vec![], sheets: 0, before: 0, last: 0, formats };
         book.begin()?;
         Ok(book)
     }
@@ -148,13 +161,15 @@ impl Book {
     }
 
     fn row(&mut self, number: u32, cells: &[Drawn]) -> Result<()> {
-        if number - self.before > SHEET_MAX_ROWS {
+        // Numbers begin anew where a file continued on another sheet.
+        if number <= self.last || number - self.before > SHEET_MAX_ROWS {
             self.begin()?;
-            self.before = number - 2;
+            self.before = number.saturating_sub(2);
             let header = self.header.clone();
             self.draw(0, &header)?;
             self.sheet()?.set_freeze_panes(1, 0).map_err(told)?;
         }
+        self.last = number;
         self.draw(number - self.before - 1, cells)
     }
 
@@ -176,7 +191,8 @@ impl Book {
                 self.draw(line, row)?;
             }
         }
-        self.workbook.save(&self.file).map_err(told)
+        self.workbook.save_to_writer(self.beside.file()?).map_err(told)?;
+        Ok(self.beside.finish()?)
     }
 }
 

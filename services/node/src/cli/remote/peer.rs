@@ -69,7 +69,7 @@ impl Peer {
                     .unwrap_or_default();
                 let text = format!("{:#}", show::message(CARD, &card));
                 match output {
-                    Some(file) => std::fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?,
+                    Some(file) => crate::beside::write(&file, &text).map_err(|e| format!("{}: {e}", file.display()))?,
                     None => println!("{text}"),
                 }
             }

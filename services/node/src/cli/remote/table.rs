@@ -4,7 +4,10 @@ use clap::Args;
 use qianshou_proto::reporting::v1::{self as reporting, reporting_service_client::ReportingServiceClient};
 
 use super::{Answer, failed, print, told};
-use crate::cli::{Connection, show};
+use crate::{
+    cli::{Connection, show},
+    sheet::read::guarded,
+};
 
 #[derive(Args)]
 pub(in crate::cli) struct Table {
@@ -77,7 +80,7 @@ fn write_csv(cells: &[reporting::Cell]) -> Answer {
                 text("indicator"),
                 text("area"),
                 at,
-                by.join(";"),
+                guarded(&by.join(";")),
                 text("value"),
                 text("unit"),
                 text("status"),
