@@ -15,6 +15,8 @@ use qianshou_kernel::{
 };
 use qianshou_tests::{Database, World, process::qianshou, sample::agency, stories};
 
+use super::files::FEW_DIVISIONS;
+
 stories! {
     whatever_was_touched_is_named
     only_the_recovery_key_opens_an_encrypted_backup
@@ -129,7 +131,7 @@ async fn only_the_recovery_key_opens_an_encrypted_backup(world: World) {
 async fn the_seal_key_can_live_elsewhere(world: World) {
     let (folder, vault) = (world.folder("place").join("64"), world.folder("vault").join("seal"));
     let url = world.empty_database("own").await;
-    let apart = [("QIANSHOU__KEYS__SEAL_DIRECTORY", text(&vault))];
+    let apart = [("QIANSHOU__KEYS__SEAL_DIRECTORY", text(&vault)), FEW_DIVISIONS];
     let init = qianshou(&["init", text(&folder), "--province", "64", "--database", &url], &apart).await;
     assert_eq!(init.code, Some(0), "{init:?}");
     let config = folder.join("node.toml");

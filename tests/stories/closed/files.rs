@@ -24,12 +24,15 @@ fn a_database_has_one_process_whatever_it_is_called_sqlite() {
     qianshou_tests::run(Database::Sqlite, a_database_has_one_process_whatever_it_is_called);
 }
 
+/// Putting all of them takes long.
+pub(super) const FEW_DIVISIONS: (&str, &str) = ("QIANSHOU__DIVISIONS__BOOTSTRAP_AREAS", "64");
+
 /// Whatever the umask says, and whatever mode a file of that name had.
 async fn what_a_node_writes_is_its_owners_alone(world: World) {
     let folder = world.folder("place").join("64");
     let (shown, config) = (text(&folder), text(&folder.join("node.toml")));
     let url = world.empty_database("own").await;
-    let init = qianshou_unmasked(&["init", &shown, "--province", "64", "--database", &url], &[]).await;
+    let init = qianshou_unmasked(&["init", &shown, "--province", "64", "--database", &url], &[FEW_DIVISIONS]).await;
     assert_eq!(init.code, Some(0), "{init:?}");
     all_private(&folder);
     let db = Db::open(&url, &folder, 1, 2).await.unwrap();

@@ -14,5 +14,6 @@ mod bounds;
 mod chain;
 mod bounds;
 mod county;
+mod bounds;
 mod disk;
 mod files;

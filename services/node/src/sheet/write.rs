@@ -5,10 +5,7 @@ use std::{
     path::Path,
 };
 
-use qianshou_kernel::{
-    error::{Error, Reason, Result},
-    files::private_anew,
-};
+use qianshou_kernel::error::{Error, Reason, Result};
 use rust_xlsxwriter::{Color, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
 
 use super::{Value, of_file, read::guarded};
