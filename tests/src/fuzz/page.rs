@@ -159,7 +159,13 @@ impl<'a> Play<'a> {
             Some(Mutation::EarlyReceipt) => Some(Rule::EarlyReceipt),
             _ => None,
         };
-        let limits = Limits { page_max_entries: 3, page_max_bytes: 4096, window_pages: 2 };
+        let limits = Limits {
+            page_max_entries: 3,
+            page_max_bytes: 4096,
+            window_pages: 2,
+            text_max_chars: 4_000,
+            record_max_bytes: 524_288,
+        };
         let key = of.theirs.signing.verifying_key().to_bytes();
         let row = Inbound::new(&of.accord.id);
         let consumer = Consumer::new(of.accord.clone(), key, of.ours.clone(), limits, rule, row);

@@ -90,7 +90,10 @@ async fn every_act_leaves_its_line(world: World) {
     let all = lines(&ningxia.admin).await;
     let created = of(&all, "IdentityService/CreateToken");
     let told = "area=6401 role=editor";
-    assert_eq!(created[..2], [(admin.as_str(), told, "BEGUN", 1), (admin.as_str(), &*format!("{told} {who}"), "OK", 1)]);
+    assert_eq!(
+        created[..2],
+        [(admin.as_str(), told, "BEGUN", 1), (admin.as_str(), &*format!("{told} {who}"), "OK", 1)]
+    );
     let target = format!("id={id}");
     let revoked = of(&all, "IdentityService/RevokeToken");
     assert!(revoked.contains(&(&admin, &target, "OK", 1)) && revoked.contains(&(&admin, "id=nobody", "NOT_FOUND", 1)));
@@ -111,7 +114,10 @@ async fn every_act_leaves_its_line(world: World) {
     let [serve] = &of(&all, "serve")[..] else { panic!("the node itself says that it serves") };
     assert_eq!((serve.0, serve.2), ("node", "OK"));
     let line = all.iter().find(|line| line.actor() == who && line.act() == "RegistryService/ListWorkers").unwrap();
-    assert_eq!((line.role(), line.area(), line.address(), line.log()), ("editor", "6401", "127.0.0.1", AuditLog::Usage));
+    assert_eq!(
+        (line.role(), line.area(), line.address(), line.log()),
+        ("editor", "6401", "127.0.0.1", AuditLog::Usage)
+    );
     assert!(of(&lines(&nation.admin).await, "ExchangeService/Pull").iter().all(|line| line.0 == "nodes/64"));
 
     let text = format!("{all:?}");
@@ -326,7 +332,8 @@ async fn the_command_line_lists_exports_and_verifies(world: World) {
     let exported = desk.run(&["audit", "export", "audit.jsonl", "--json"]).await.json();
     let text = std::fs::read_to_string(desk.file("audit.jsonl")).unwrap();
     assert_eq!(exported["lines"].as_u64().unwrap(), text.lines().count() as u64);
-    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(desk.file("audit.jsonl")).unwrap().permissions());
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(desk.file("audit.jsonl")).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
     assert!(!desk.file("audit.jsonl.part").exists());
     let whole = desk.run(&["audit", "verify"]).await;

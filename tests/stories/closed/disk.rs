@@ -50,8 +50,8 @@ async fn a_database_that_is_away_comes_back_by_itself(world: World) {
         display_name: Some("clerk".into()),
         role: Some(identity::Role::Administrator.into()),
         area: Some("64".into()),
-                    ..Default::default()
-                };
+        ..Default::default()
+    };
     let made = ningxia.admin.identity().create_token(asked).await.unwrap().into_inner();
     let clerk = Caller::new(&ningxia.address, &std::fs::read(&ca).unwrap(), made.secret.clone());
     eventually("health", async || healthy(&ningxia, true).await.then_some(())).await;

@@ -225,7 +225,8 @@ pub async fn verify(db: &Db, keys: &NodeKeys, mut progress: impl FnMut(u64, u64)
 }
 
 async fn head(db: &Db, log: Log) -> Result<Option<Head>> {
-    let sql = "SELECT number, digest, signature, purged, purged_digest, purged_signature FROM audit_head WHERE log = $1";
+    let sql =
+        "SELECT number, digest, signature, purged, purged_digest, purged_signature FROM audit_head WHERE log = $1";
     db.fetch_one(sql, binds![log.as_str()]).await?.as_ref().map(head_of).transpose()
 }
 
@@ -239,7 +240,8 @@ async fn walk(
 ) -> Result<Result<u64, Wrong>> {
     let wrong = |number: u64, (zh, en): (&'static str, &'static str)| Ok(Err(Wrong { log, number, zh, en }));
     let Some(head) = head else {
-        let first = db.fetch_one("SELECT number FROM audit WHERE log = $1 ORDER BY number LIMIT 1", binds![log.as_str()]);
+        let first =
+            db.fetch_one("SELECT number FROM audit WHERE log = $1 ORDER BY number LIMIT 1", binds![log.as_str()]);
         return match first.await? {
             Some(row) => wrong(row.count(0)?, END),
             None => Ok(Ok(0)),

@@ -189,7 +189,8 @@ mod tests {
         }
         loop {
             let reach = |name: &String| holds[name].iter().any(|held| found.get(held) == Some(&true));
-            let more: Vec<String> = found.iter().filter(|(n, told)| !**told && reach(n)).map(|(n, _)| n.clone()).collect();
+            let more: Vec<String> =
+                found.iter().filter(|(n, told)| !**told && reach(n)).map(|(n, _)| n.clone()).collect();
             if more.is_empty() {
                 return found;
             }

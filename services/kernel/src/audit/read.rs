@@ -55,17 +55,7 @@ pub(super) async fn page(db: &Db, wanted: &Wanted, limit: usize) -> Result<Vec<P
     };
     let (at_ms, log, number) = &wanted.after;
     let from = wanted.from_ms.max(*at_ms);
-    let binds = binds![
-        from,
-        wanted.until_ms,
-        &wanted.actor,
-        &wanted.act,
-        least,
-        beyond,
-        *at_ms,
-        log,
-        *number,
-        limit as u64
-    ];
+    let binds =
+        binds![from, wanted.until_ms, &wanted.actor, &wanted.act, least, beyond, *at_ms, log, *number, limit as u64];
     db.fetch(SQL, binds).await?.iter().map(line_of).collect()
 }

@@ -196,7 +196,8 @@ async fn run(
         };
         let flush = beats || waiting.iter().any(|submission| submission.flush);
         let inner = inner.upgrade();
-        let take = |inner: &Arc<Inner>| std::mem::take(&mut *inner.counted.lock().unwrap_or_else(PoisonError::into_inner));
+        let take =
+            |inner: &Arc<Inner>| std::mem::take(&mut *inner.counted.lock().unwrap_or_else(PoisonError::into_inner));
         let counted = inner.as_ref().filter(|_| flush).map(take).unwrap_or_default();
         let mut lines: Vec<(Log, Line)> = waiting.iter_mut().flat_map(|s| std::mem::take(&mut s.lines)).collect();
         lines.extend(counted.lines());

@@ -160,7 +160,8 @@ async fn verify(to: &Connection) -> Answer {
         }
         last = step;
     }
-    let log = |last: &api::VerifyAuditResponse| last.log().as_str_name().trim_start_matches("AUDIT_LOG_").to_lowercase();
+    let log =
+        |last: &api::VerifyAuditResponse| last.log().as_str_name().trim_start_matches("AUDIT_LOG_").to_lowercase();
     if to.json {
         println!("{}", show::message("qianshou.audit.v1.VerifyAuditResponse", &last));
     }
