@@ -35,19 +35,17 @@ impl Class {
 }
 
 /// Methods that are no verbs of a noun, by service and name.
-const NAMED: [(&str, Class); 36] = [
+const NAMED: [(&str, Class); 33] = [
     ("IdentityService/CreateToken", Class::Door),
     ("IdentityService/ListTokens", Class::Read),
     ("IdentityService/RevokeToken", Class::Act),
     ("AuditService/ListAuditEntries", Class::Read),
     ("AuditService/ExportAuditEntries", Class::Act),
     ("AuditService/VerifyAudit", Class::Act),
-    ("ActService/ListActs", Class::Look),
-    ("ActService/ApproveAct", Class::Door),
-    ("ActService/RejectAct", Class::Act),
     ("ExchangeService/Introduce", Class::Look),
     ("ExchangeService/OfferStatement", Class::Said),
     ("ExchangeService/Pull", Class::Read),
+    ("ExchangeService/ShowHead", Class::Look),
     ("ExchangeAdminService/GetCard", Class::Look),
     ("ExchangeAdminService/AddPeer", Class::Door),
     ("ExchangeAdminService/ListPeers", Class::Look),
@@ -71,8 +69,6 @@ const NAMED: [(&str, Class); 36] = [
     ("PairingService/ListFindings", Class::Look),
     ("PairingService/ListMatches", Class::Look),
     ("PairingService/ListOrderStates", Class::Look),
-    // The second half of the acts that need one.
-    ("ActService/GetAct", Class::Look),
 ];
 
 /// Services whose methods are verbs of nouns.

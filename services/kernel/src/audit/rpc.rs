@@ -14,7 +14,7 @@ use super::{
 use crate::{
     error::{Error, Reason, Result},
     id::Area,
-    identity::{Caller, Role},
+    identity::Caller,
     server::caller,
 };
 
@@ -32,7 +32,7 @@ pub struct AuditDesk {
 /// Who may audit.
 fn may_audit<T>(request: &Request<T>) -> Result<Caller, Status> {
     let caller = caller(request)?;
-    caller.need(Role::Administrator)?;
+    caller.may_audit()?;
     Ok(caller)
 }
 

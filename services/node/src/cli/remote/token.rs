@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{Answer, all, failed, print, told};
 use crate::{
     cli::{
-        Connection,
+        Connection, machine,
         show::{self, columns, day},
     },
     node,
@@ -97,7 +97,14 @@ impl Token {
                     limited_to,
                 };
                 let (token, secret) = match config {
-                    Some(config) => Local::open(&config).await?.create(asked).await.map_err(failed)?,
+                    Some(config) => {
+                        let target = format!("area={} role={}", asked.area(), asked.role().as_str_name());
+                        machine::begun(&config, "token create", &target).await.map_err(failed)?;
+                        let made = Local::open(&config).await?.create(asked).await.map_err(failed)?;
+                        let target = format!("{target} tokens/{}", made.0.id());
+                        machine::done(&config, "token create", target).await.map_err(failed)?;
+                        made
+                    }
                     None => {
                         let made = desk(&to)?.create_token(asked).await.map_err(told)?.into_inner();
                         (made.token.unwrap_or_default(), made.secret.unwrap_or_default())
@@ -129,7 +136,9 @@ impl Token {
                 let token = match config {
                     Some(config) => {
                         let Local { tokens, ledger, operator } = Local::open(&config).await?;
-                        tokens.revoke(&operator, &id, &ledger).await.map_err(failed)?
+                        let revoked = tokens.revoke(&operator, &id, &ledger).await.map_err(failed)?;
+                        machine::done(&config, "token revoke", format!("tokens/{id}")).await.map_err(failed)?;
+                        revoked
                     }
                     None => {
                         let asked = api::RevokeTokenRequest { id: Some(id) };
