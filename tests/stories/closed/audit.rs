@@ -54,7 +54,8 @@ fn of<'a>(lines: &'a [AuditEntry], act: &str) -> Vec<(&'a str, &'a str, &'a str,
 
 /// The actor of whoever calls, as the audit names it.
 async fn actor(node: &Node, name: &str) -> String {
-    let tokens = node.admin.identity().list_tokens(identity::ListTokensRequest::default()).await.unwrap().into_inner().tokens;
+    let tokens =
+        node.admin.identity().list_tokens(identity::ListTokensRequest::default()).await.unwrap().into_inner().tokens;
     let token = tokens.iter().find(|token| token.display_name() == name).unwrap();
     format!("tokens/{}", token.id())
 }
