@@ -293,7 +293,9 @@ async fn lines_are_kept_as_configured(world: World) {
     assert!(ran(AuditLog::Usage, &all) >= ran(AuditLog::Usage, &first), "usage is kept for three years");
     sound(&ningxia.admin, None).await;
     world.clock.advance(911 * DAY_MS);
-    assert!(ningxia.audit.purge().await.unwrap() > 0);
+    // Its administrator's token has ended meanwhile; a restart brings another. Its task and this may both purge.
+    let ningxia = ningxia.restart().await;
+    ningxia.audit.purge().await.unwrap();
     let all = lines(&ningxia.admin).await;
     assert!(all.iter().all(|line| line.at_ms() > first[0].at_ms()), "{all:?}");
     assert!(all.iter().all(|line| line.number() > 1), "numbers go on");
