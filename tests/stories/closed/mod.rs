@@ -2,4 +2,5 @@
 
 mod bounds;
 mod disk;
+mod person;
 mod received;
