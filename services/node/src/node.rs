@@ -15,7 +15,7 @@ use qianshou_kernel::{
     follow::Feed,
     id::{Area, Ids},
     identity::{CachedTokens, NodeKeys, StoredTokens, TokenDesk, card},
-    kind::{Kind, Kinds, Verbs},
+    kind::{Kind, Kinds, Misses, Verbs},
     ledger::{self, Ledger},
     person::{Domain, Secret, Secrets},
     server::{self, Listener, PeerSet, Troubles},
@@ -292,6 +292,7 @@ impl Node {
             text_max_chars: self.config.limits.text_max_chars,
             record_max_bytes: self.config.limits.record_max_bytes,
             patience: ms(self.config.ledger.wait_max_ms),
+            misses: Misses::default(),
         }
     }
 

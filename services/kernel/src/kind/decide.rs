@@ -185,6 +185,9 @@ impl Verbs {
         let lookups: BTreeSet<String> = checks.iter().flat_map(|check| check.lookups.iter().cloned()).collect();
         let known = self.look_up(&lookups).await?;
         let in_counties = self.look_up_in_counties(caller, &lookups).await?;
+        let numbers = lookups.iter().filter(|text| self.is_number(text));
+        let missed = numbers.filter(|text| !in_counties.contains_key(*text)).count();
+        self.misses.count(&caller.actor, missed, self.ledger.clock().now_ms())?;
         for (draft, mut check) in drafts.iter_mut().zip(checks) {
             if !check.lookups.is_empty() {
                 let of = |text: &String| Some((text.clone(), known.get(text)?.clone()));
@@ -208,9 +211,11 @@ impl Verbs {
         Ok(())
     }
 
-    /// The records that are referred to by key, as far as this node has them, one for each key.
-    async fn look_up(&self, lookups: &BTreeSet<String>) -> Result<BTreeMap<String, Name>> {
+    /// The records that are referred to by key, as far as this node has them, one for each key. A person by number only in the
+    /// caller's area: beyond it the answer is that there is none, whether there is or not.
+    async fn look_up(&self, caller: &Caller, lookups: &BTreeSet<String>) -> Result<BTreeMap<String, Name>> {
         let mut keys = BTreeMap::new();
+        let mut numbers = BTreeSet::new();
         let mut names = BTreeMap::new();
         for text in lookups {
             if let Some(claim) = text.strip_prefix(check::CLAIM) {
@@ -234,6 +239,7 @@ impl Verbs {
                 (None, Some(field)) => {
                     let code = lookup.key.to_ascii_uppercase();
                     let blind = kind.person.map(|_| self.secrets.blind.index(kind.collection, &code));
+                    numbers.extend(blind.as_ref().map(|_| text.clone()));
                     let value = blind.unwrap_or(code);
                     keys.insert(text.clone(), claim_key(self.ledger.node(), kind.collection, field, &value));
                 }
@@ -242,6 +248,13 @@ impl Verbs {
         }
         let holders = self.ledger.claimed(&keys.values().cloned().collect::<Vec<_>>()).await?;
         names.extend(keys.into_iter().filter_map(|(text, key)| Some((text, holders.get(&key)?.clone()))));
+        if !numbers.is_empty() {
+            let found: Vec<Option<Name>> = numbers.iter().map(|text| names.get(text).cloned()).collect();
+            let seen = self.in_area(caller, &found).await?;
+            names.retain(|text, name| !numbers.contains(text) || seen.contains(name.as_str()));
+            let missed = numbers.iter().filter(|text| !names.contains_key(*text)).count();
+            self.misses.count(&caller.actor, missed, self.ledger.clock().now_ms())?;
+        }
         Ok(names)
     }
 
@@ -302,6 +315,27 @@ impl Verbs {
     pub(super) fn area_of(&self, stored: &Stored) -> Option<String> {
         let kind = self.ledger.kinds().get(stored.name.kind())?;
         kind.index(stored.payload()?, None).ok()?.area
+    }
+
+    /// Whether a record is referred to by the number of a person.
+    fn is_number(&self, text: &str) -> bool {
+        let kind = Lookup::parse(text).filter(|lookup| lookup.place.is_none());
+        kind.and_then(|lookup| self.ledger.kinds().get(lookup.kind)).is_some_and(|kind| kind.person.is_some())
+    }
+
+    /// Those of the records that lie in the caller's area. It asks the database the same for one that is not there.
+    pub(super) async fn in_area(&self, caller: &Caller, found: &[Option<Name>]) -> Result<BTreeSet<String>> {
+        let asked = |name: &Option<Name>| name.as_ref().map_or_else(|| "-".to_owned(), Name::to_string);
+        let stored = self.ledger.find(&found.iter().map(asked).collect::<Vec<_>>()).await?;
+        let mut seen = BTreeSet::new();
+        for (name, stored) in stored {
+            let Some(payload) = stored.payload() else { continue };
+            let area = self.ledger.kinds().known(stored.name.kind())?.index(payload, None)?.area;
+            if caller.covers(area.as_deref().unwrap_or_default()) {
+                seen.insert(name);
+            }
+        }
+        Ok(seen)
     }
 
     /// The first live record of this node that shares a text, as `KIND/FIELD/TEXT`.
@@ -520,8 +554,9 @@ impl Verbs {
             }
             let before = before.and_then(|noun| N::index(&noun, None).area);
             for area in [Some(area), before.as_deref()].into_iter().flatten() {
+                // Told once, so that it is not heard whether there was a record before.
                 if let Err(refusal) = caller.need_area("division", area) {
-                    draft.violations.extend(refusal.0);
+                    draft.violations.extend(refusal.0.into_iter().filter(|new| !draft.violations.contains(new)).collect::<Vec<_>>());
                 }
             }
             let stood = draft.stood().unwrap_or_default();

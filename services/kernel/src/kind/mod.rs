@@ -30,7 +30,7 @@ use qianshou_proto::Resource;
 pub use rpc::Batch;
 use sha2::{Digest, Sha256};
 pub use shape::{Bounds, Misshape, has_open_number};
-pub use verbs::{Areas, Verbs, Written, request_of};
+pub use verbs::{Areas, Misses, Verbs, Written, request_of};
 
 use crate::{
     db::Value,

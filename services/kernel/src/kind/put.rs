@@ -81,7 +81,7 @@ impl<N: Noun> Put<'_, N> {
                     Err(Rejection::Changed(_)) if self.dry => outcomes[i] = Some(outcome(name, Version::default())),
                     // Also the second of two records of this batch with one natural key: asked again, it finds the first.
                     Err(Rejection::Changed(_)) => again.push((i, name)),
-                    Err(rejection) => match Error::from(rejection) {
+                    Err(rejection) => match self.verbs.told::<N>(self.caller, rejection).await? {
                         Error::Refused(refusal) => outcomes[i] = Some(Outcome::Refused(refusal)),
                         broken @ Error::Broken(_) => return Err(broken),
                     },

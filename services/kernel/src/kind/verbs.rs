@@ -2,9 +2,9 @@
 //! decide → commit → answer. A lone write is a batch of one.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -77,6 +77,45 @@ pub struct Verbs {
     pub record_max_bytes: usize,
     /// How long a read waits for the position it asks for.
     pub patience: Duration,
+    /// How often each caller has asked for the number of somebody who is not in its area.
+    pub misses: Misses,
+}
+
+/// Numbers of persons that callers asked for and that led nowhere in their area, this minute. Clones share the count.
+#[derive(Clone, Debug, Default)]
+pub struct Misses(Arc<Mutex<(i64, HashMap<String, usize>)>>);
+
+impl Misses {
+    /// Numbers that lead nowhere which one caller may ask for in a minute: a whole sheet, and no search through all there are.
+    pub const PER_MINUTE: usize = 12_000;
+
+    /// Counts what a caller asked for in vain.
+    ///
+    /// # Errors
+    /// BUSY: it was too much for this minute.
+    pub fn count(&self, actor: &str, missed: usize, now_ms: i64) -> Result<()> {
+        if missed == 0 {
+            return Ok(());
+        }
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let minute = now_ms / 60_000;
+        if counted.0 != minute {
+            *counted = (minute, HashMap::new());
+        }
+        let count = counted.1.entry(actor.to_owned()).or_default();
+        *count += missed;
+        tracing::info!(actor, missed, this_minute = *count, "numbers were looked up that are not in the caller's area");
+        if *count > Self::PER_MINUTE {
+            let seconds = 60 - now_ms / 1_000 % 60;
+            return Err(Error::told(
+                "",
+                Reason::Busy,
+                format!("查询证件号码过于频繁，请在{seconds}秒后重试"),
+                format!("too many numbers were looked up; try again in {seconds} seconds"),
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// A record as it was written, and where.
@@ -273,7 +312,7 @@ impl Verbs {
                     });
                 }
                 Decided::Write { command, noun, .. } if dry => {
-                    self.would(*command).await?;
+                    self.would::<N>(caller, *command).await?;
                     return Ok(Written { noun, position: self.ledger.head().await?.position });
                 }
                 Decided::Write { mut command, noun, name, .. } => {
@@ -282,8 +321,8 @@ impl Verbs {
                         Err(Rejection::Changed(_)) if queued.is_some() => {}
                         Err(Rejection::Changed(_)) => queued = Some(turn(name.as_str()).await),
                         Ok(done) if done.repeated => return self.again::<N>(done.written).await,
-                        answer => {
-                            let done = answer?;
+                        Err(rejection) => return Err(self.told::<N>(caller, rejection).await?),
+                        Ok(done) => {
                             let (name, version, position) = done
                                 .written
                                 .into_iter()
@@ -300,8 +339,27 @@ impl Verbs {
     }
 
     /// Asks the ledger without writing.
-    async fn would(&self, command: Command) -> Result<()> {
-        self.ledger.would(vec![command]).await?.into_iter().try_for_each(|answer| Ok(answer.map(drop)?))
+    async fn would<N: Noun>(&self, caller: &Caller, command: Command) -> Result<()> {
+        for answer in self.ledger.would(vec![command]).await? {
+            if let Err(rejection) = answer {
+                return Err(self.told::<N>(caller, rejection).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a caller is told of a rejection: the record that holds a person's number only if it lies in the caller's area.
+    pub(super) async fn told<N: Noun>(&self, caller: &Caller, rejection: Rejection) -> Result<Error> {
+        if let Rejection::Taken { field, holder } = &rejection
+            && N::PERSON.is_some()
+        {
+            let seen = self.in_area(caller, &[Some(holder.clone())]).await?;
+            self.misses.count(&caller.actor, usize::from(seen.is_empty()), self.ledger.clock().now_ms())?;
+            if seen.is_empty() {
+                return Ok(Error::refused(*field, Reason::Duplicate, "another area | 其他地区"));
+            }
+        }
+        Ok(rejection.into())
     }
 
     /// The first answer, given again.
@@ -354,4 +412,19 @@ fn dressed<R: Resource>(mut noun: R, name: &Name, version: Version) -> R {
     *noun.name_mut() = Some(name.to_string());
     *noun.etag_mut() = Some(version.etag());
     noun
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_lead_nowhere_are_limited_per_caller_and_minute() {
+        let misses = Misses::default();
+        misses.count("a", Misses::PER_MINUTE, 0).unwrap();
+        assert_eq!(misses.count("a", 1, 1_000).unwrap_err().reason(), Reason::Busy);
+        misses.count("a", 0, 1_000).unwrap();
+        misses.count("b", 1, 1_000).unwrap();
+        misses.clone().count("a", 1, 60_000).unwrap();
+    }
 }
