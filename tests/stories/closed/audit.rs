@@ -16,7 +16,7 @@ use qianshou_proto::{
 use qianshou_tests::{
     Caller, Node, World,
     refusal::refused,
-    sample::{agency, citizen, full_name, worker},
+    sample::{agency, certificate, citizen, full_name, worker},
     stories,
     treaty::{agree, introduce, terms, to_nation},
     world::DAY_MS,
@@ -79,6 +79,8 @@ async fn every_act_leaves_its_line(world: World) {
         editor.list::<Worker>(ListQuery::default()).await.unwrap();
     }
     editor.list::<Agency>(ListQuery::default()).await.unwrap();
+    // Whoever asks by a number is counted, dry runs too.
+    drop(editor.only_asking().create(certificate(1, &format!("workers/{}", citizen(1)))).await);
     for _ in 0..2 {
         refused(editor.identity().list_tokens(identity::ListTokensRequest::default()).await, Reason::Forbidden, "");
     }
@@ -111,6 +113,8 @@ async fn every_act_leaves_its_line(world: World) {
     assert!(listed.contains(&(&who, "", "OK", 3)) && listed.contains(&("anonymous", "", "UNAUTHENTICATED", 1)));
     assert_eq!(of(&all, "RegistryService/ListAgencies"), []);
     assert_eq!(of(&all, "LedgerService/ReadEntries"), [(admin.as_str(), "", "OK", 1)]);
+    let looked_up = of(&all, "look up by number");
+    assert!(!looked_up.is_empty() && looked_up.iter().all(|line| (line.0, line.2) == (&who, "OK")), "{looked_up:?}");
     assert!(of(&all, "IdentityService/ListTokens").contains(&(&who, "", "FORBIDDEN", 2)));
     let [serve] = &of(&all, "serve")[..] else { panic!("the node itself says that it serves") };
     assert_eq!((serve.0, serve.2), ("node", "OK"));

@@ -271,6 +271,9 @@ impl Verbs {
             let Some(kind) = self.ledger.kinds().get(lookup.kind) else { continue };
             let Some(column) = kind.county_key else { continue };
             let code = lookup.key.to_ascii_uppercase();
+            if kind.person.is_some() {
+                crate::audit::count_lookups(1);
+            }
             let key = if kind.person.is_some() { self.secrets.blind.index(kind.collection, &code) } else { code };
             sought.entry((kind.table, column)).or_default().entry(key).or_default().push(text);
         }
