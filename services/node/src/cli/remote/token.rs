@@ -37,7 +37,7 @@ pub(in crate::cli) enum Token {
         /// How many days it holds; absent: as the node is configured to.
         #[arg(long)]
         days: Option<u32>,
-        /// The one agency (nodes/64/agencies/ID) or pairing key whose records alone it sees and writes.
+        /// The one agency (nodes/64/agencies/ID) or pairing key it is limited to; such a token is refused by every call so far.
         #[arg(long)]
         limited_to: Option<String>,
     },
