@@ -211,11 +211,9 @@ impl Verbs {
         Ok(())
     }
 
-    /// The records that are referred to by key, as far as this node has them, one for each key. A person by number only in the
-    /// caller's area: beyond it the answer is that there is none, whether there is or not.
-    async fn look_up(&self, caller: &Caller, lookups: &BTreeSet<String>) -> Result<BTreeMap<String, Name>> {
+    /// The records that are referred to by a key of the whole node, as far as this node has them, one for each key.
+    async fn look_up(&self, lookups: &BTreeSet<String>) -> Result<BTreeMap<String, Name>> {
         let mut keys = BTreeMap::new();
-        let mut numbers = BTreeSet::new();
         let mut names = BTreeMap::new();
         for text in lookups {
             if let Some(claim) = text.strip_prefix(check::CLAIM) {
@@ -237,10 +235,7 @@ impl Verbs {
                     }
                 }
                 (None, Some(field)) => {
-                    let code = lookup.key.to_ascii_uppercase();
-                    let blind = kind.person.map(|_| self.secrets.blind.index(kind.collection, &code));
-                    numbers.extend(blind.as_ref().map(|_| text.clone()));
-                    let value = blind.unwrap_or(code);
+                    let value = lookup.key.to_ascii_uppercase();
                     keys.insert(text.clone(), claim_key(self.ledger.node(), kind.collection, field, &value));
                 }
                 (None, None) => {}
@@ -248,13 +243,6 @@ impl Verbs {
         }
         let holders = self.ledger.claimed(&keys.values().cloned().collect::<Vec<_>>()).await?;
         names.extend(keys.into_iter().filter_map(|(text, key)| Some((text, holders.get(&key)?.clone()))));
-        if !numbers.is_empty() {
-            let found: Vec<Option<Name>> = numbers.iter().map(|text| names.get(text).cloned()).collect();
-            let seen = self.in_area(caller, &found).await?;
-            names.retain(|text, name| !numbers.contains(text) || seen.contains(name.as_str()));
-            let missed = numbers.iter().filter(|text| !names.contains_key(*text)).count();
-            self.misses.count(&caller.actor, missed, self.ledger.clock().now_ms())?;
-        }
         Ok(names)
     }
 
@@ -559,7 +547,9 @@ impl Verbs {
             for area in [Some(area), before.as_deref()].into_iter().flatten() {
                 // Told once, so that it is not heard whether there was a record before.
                 if let Err(refusal) = caller.need_area("division", area) {
-                    draft.violations.extend(refusal.0.into_iter().filter(|new| !draft.violations.contains(new)).collect::<Vec<_>>());
+                    draft.violations.extend(
+                        refusal.0.into_iter().filter(|new| !draft.violations.contains(new)).collect::<Vec<_>>(),
+                    );
                 }
             }
             let stood = draft.stood().unwrap_or_default();

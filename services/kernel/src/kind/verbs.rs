@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock, PoisonError},
     time::Duration,
 };
 
@@ -83,7 +83,7 @@ pub struct Verbs {
 
 /// Numbers of persons that callers asked for and that led nowhere in their area, this minute. Clones share the count.
 #[derive(Clone, Debug, Default)]
-pub struct Misses(Arc<Mutex<(i64, HashMap<String, usize>)>>);
+pub struct Misses(Arc<std::sync::Mutex<(i64, HashMap<String, usize>)>>);
 
 impl Misses {
     /// Numbers that lead nowhere which one caller may ask for in a minute: a whole sheet, and no search through all there are.
