@@ -74,11 +74,16 @@ async fn an_administrator_stays_in_its_area(world: World) {
         refused(make(&editor, role, "640104").await, Reason::Forbidden, "");
     }
 
+    // Who covers all that the node holds still writes what lies in its area.
+    let whole = ningxia.caller(Role::Editor, "64").await;
+    let elsewhere = Agency { division: Some("350203".into()), ..agency(7) };
+    refused(whole.create(elsewhere).await, Reason::AreaForbidden, "division");
+
     let seen = tokens(&city).await;
     assert!(seen.iter().all(|token| token.area().starts_with("6401")), "{seen:?}");
     let all = tokens(&ningxia.admin).await;
-    assert_eq!((seen.len(), all.len()), (2 * roles.len() + 2, 2 * roles.len() + 3));
-    let whole = all.iter().find(|token| token.area() == "64").unwrap();
+    assert_eq!((seen.len(), all.len()), (2 * roles.len() + 2, 2 * roles.len() + 4));
+    let whole = all.iter().find(|token| token.area() == "64" && token.role() == api::Role::Administrator).unwrap();
     assert_eq!((whole.role(), whole.created_by()), (api::Role::Administrator, "operator"));
     let answers = [revoke(&city, whole.id()).await, revoke(&city, "nobody").await];
     for answer in answers {

@@ -82,6 +82,24 @@ impl Caller {
         self.area == Area::NATION && self.limited_to.is_none()
     }
 
+    /// As [`Caller::need_area`], for a record that is written at a node: an editor of all its area writes what lies in that area; what
+    /// lies elsewhere, or speaks of the nation, its administrators record.
+    ///
+    /// # Errors
+    /// A refusal, naming the field that holds the area.
+    pub fn may_write(&self, field: &str, area: &str, node: &str) -> Result<(), Refusal> {
+        self.need_area(field, area)?;
+        let lies_here = match (Area::parse(node), Area::parse(area)) {
+            (Some(node), Some(area)) => node.covers(area.as_str()),
+            _ => false,
+        };
+        if self.role >= Role::Administrator || lies_here {
+            Ok(())
+        } else {
+            Err(Refusal::one(field, Reason::AreaForbidden, node))
+        }
+    }
+
     /// Whether an area lies in the caller's.
     #[must_use]
     pub fn covers(&self, area: &str) -> bool {
@@ -149,6 +167,18 @@ mod tests {
         }
         assert_eq!(of("64").need_area("division", "35").unwrap_err().reason(), Reason::AreaForbidden);
         assert!(!Caller::of_peer("35").covers("35"));
+        for (role, area, may) in [
+            (Role::Editor, "640104", true),
+            (Role::Editor, "350203", false),
+            (Role::Editor, "00", false),
+            (Role::Administrator, "350203", true),
+        ] {
+            assert_eq!(
+                Caller::new("tokens/1", role, "00").may_write("division", area, "64").is_ok(),
+                may,
+                "{role} {area}"
+            );
+        }
     }
 
     #[test]

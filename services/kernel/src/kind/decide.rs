@@ -546,7 +546,7 @@ impl Verbs {
             let before = before.and_then(|noun| N::index(&noun, None).area);
             for area in [Some(area), before.as_deref()].into_iter().flatten() {
                 // Told once, so that it is not heard whether there was a record before.
-                if let Err(refusal) = caller.need_area("division", area) {
+                if let Err(refusal) = caller.may_write("division", area, self.ledger.node()) {
                     draft.violations.extend(
                         refusal.0.into_iter().filter(|new| !draft.violations.contains(new)).collect::<Vec<_>>(),
                     );

@@ -54,6 +54,11 @@ struct Seen {
     several: bool,
 }
 
+/// A stock of one unit: on each day that changes it, what it is from then on.
+type History = Vec<(Date, Option<(Rank, State)>)>;
+/// The first event of several that are one, and the counties that tell of it.
+type Earliest<'a> = (&'a Event, BTreeSet<Area>);
+
 /// Where facts of one indicator go.
 struct Add<'a> {
     indicator: &'a str,
@@ -103,7 +108,7 @@ fn around(state: &State) -> BTreeMap<String, BTreeSet<Area>> {
 /// At each area and instant the subject counts once if any unit does there: as the one says that ranks highest.
 fn stock(add: &mut Add<'_>, units: &[Told]) {
     let histories = units.iter().filter_map(|told| if let Told::Stock(changes) = told { Some(changes) } else { None });
-    let histories: Vec<&Vec<(Date, Option<(Rank, State)>)>> = histories.collect();
+    let histories: Vec<&History> = histories.collect();
     let days: BTreeSet<Date> = histories.iter().flat_map(|changes| changes.iter().map(|(day, _)| *day)).collect();
     let mut now: Vec<Option<&(Rank, State)>> = vec![None; histories.len()];
     let mut before: BTreeMap<String, Seen> = BTreeMap::new();
@@ -144,7 +149,7 @@ fn of(state: &State, counties: &BTreeSet<Area>) -> Seen {
 
 /// At each area an event counts on the earliest day that any unit tells of it there.
 fn flow(add: &mut Add<'_>, units: &[Told]) {
-    let mut at: BTreeMap<(String, &Vec<String>), (&Event, BTreeSet<Area>)> = BTreeMap::new();
+    let mut at: BTreeMap<(String, &Vec<String>), Earliest<'_>> = BTreeMap::new();
     let events = units.iter().flat_map(|told| if let Told::Flow(events) = told { &events[..] } else { &[] });
     for event in events {
         for (area, counties) in around(&event.state) {
