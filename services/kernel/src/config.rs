@@ -598,8 +598,19 @@ fn unknown(origin: &Origin, path: &str) -> Error {
     refusal(Reason::UnknownField, path, &zh, &en)
 }
 
+/// A cause without the value that it quotes, where that may be a server's address in the wrong place, with its password.
+fn without_address(cause: &str) -> String {
+    match (cause.find('"'), cause.rfind('"')) {
+        (Some(first), Some(last)) if first < last && cause.contains("://") => {
+            format!("{}\"…\"{}", &cause[..first], &cause[last + 1..])
+        }
+        _ => cause.to_owned(),
+    }
+}
+
 fn malformed(origin: &Origin, path: &str, cause: &str) -> Error {
     let at = if path.is_empty() { String::new() } else { format!("{path}: ") };
+    let cause = &without_address(cause);
     let zh = format!("{origin}：{at}值不合要求（{}）；请改正，或删除以使用默认值", cause.trim_end());
     let en = format!("{origin}: {at}{}; correct it, or remove it for the default", cause.trim_end());
     refusal(Reason::Malformed, path, &zh, &en)
@@ -722,6 +733,8 @@ mod tests {
     #[test]
     fn a_password_is_never_shown() {
         let url = "postgres://qianshou:s3cr3t@db:5432/node?sslmode=require&password=s3cr3t";
+        let misplaced = format!("invalid type: string \"{url}\", expected u32");
+        assert_eq!(without_address(&misplaced), "invalid type: string \"…\", expected u32");
         let loaded = load("[node]\ncode = \"64\"", &[("QIANSHOU__DATABASE__URL", url)]).unwrap();
         assert_eq!(loaded.config.database.url, url);
         let shown = "postgres://qianshou:***@db:5432/node?sslmode=require&password=***";

@@ -140,7 +140,7 @@ impl Chance {
             // A message within a message within a message.
             9 => {
                 for _ in 0..1 << self.below(8) {
-                    let mut outer = vec![8 * (1 + self.below(15) as u8) | 2];
+                    let mut outer = vec![(8 * (1 + self.below(15) as u8)) | 2];
                     put_length(&mut outer, bytes.len() as u64);
                     if outer.len() + bytes.len() > INPUT_MAX_BYTES {
                         break;

@@ -88,7 +88,7 @@ async fn what_was_changed_by_hand_is_found_and_named(world: World) {
 async fn an_older_chain_is_salted_and_verifies(world: World) {
     for touched in [false, true] {
         let url = world.empty_database(if touched { "touched" } else { "sound" }).await;
-        let db = Db::open(&url, std::path::Path::new("/"), 2, 4).await.unwrap();
+        let db = Db::create(&url, std::path::Path::new("/"), 2, 4).await.unwrap();
         let before: Vec<_> = ledger::MIGRATIONS.iter().filter(|step| step.version < 6).copied().collect();
         db.migrate(&before).await.unwrap();
         at_level_3(&db).await;

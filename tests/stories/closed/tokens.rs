@@ -179,7 +179,7 @@ async fn somebody_can_always_keep_tokens(world: World) {
 /// What was made before tokens had an area that binds.
 async fn old_tokens_are_brought_inside(world: World) {
     let url = world.empty_database("old").await;
-    let db = Db::open(&url, std::path::Path::new("/"), 2, 4).await.unwrap();
+    let db = Db::create(&url, std::path::Path::new("/"), 2, 4).await.unwrap();
     db.migrate(&ledger::MIGRATIONS[..5]).await.unwrap();
     let head = "INSERT INTO head (id, node, epoch, position, digest, contract) VALUES (1, $1, 1, 0, $2, 3)";
     let mut old = vec![Statement::new(head, binds!["64", vec![0_u8; 32]])];
