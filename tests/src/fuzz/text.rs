@@ -128,7 +128,9 @@ fn identifiers(text: &str) -> Lawful {
         Err(error) => {
             let told = error.to_string();
             let is_word = !text.bytes().any(|byte| byte.is_ascii_digit());
-            must(is_word || text.len() < 4 || !told.contains(text), "a-number-is-not-repeated", || "a number".to_owned())?;
+            must(is_word || text.len() < 4 || !told.contains(text), "a-number-is-not-repeated", || {
+                "a number".to_owned()
+            })?;
         }
     }
     if let Ok(code) = division_code(text) {

@@ -120,7 +120,8 @@ mod tests {
         }
         let mut endless = Card { signature: None, ..sound.clone() };
         let mut certificate = endless.certificate().to_vec();
-        let ends = certificate.windows(2).rposition(|pair| pair == [0x17, 13]).unwrap();
+        let ends =
+            certificate.windows(15).rposition(|time| time[0] == 0x17 && time[1] == 13 && time[14] == b'Z').unwrap();
         certificate[ends + 2] = b'x';
         endless.certificate = Some(certificate.into());
         endless.signature = Some(keys.sign(CARD_CONTEXT, &endless.encode_to_vec()));
