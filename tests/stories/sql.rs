@@ -2,7 +2,7 @@
 //! all that it can be put together with; a new kind of it fails until it is told here.
 
 use qianshou::node::kinds;
-use qianshou_kernel::db::Db;
+use qianshou_kernel::{db::Db, kind::Kind};
 use qianshou_tests::{World, source, stories};
 
 stories! {
@@ -80,6 +80,12 @@ fn statements(text: &str, tables: &[Table], shared: bool) -> Vec<Vec<String>> {
         kinds().iter().map(|kind| vec![count_of(kind.table)]).collect()
     } else if !VERBS.iter().any(|verb| text.starts_with(verb)) {
         vec![]
+    } else if text.contains("{table}") && text.contains("{column}") {
+        let keyed = |kind: &Kind| {
+            let text = text.replace("{table}", kind.table).replace("{column}", kind.county_key?);
+            Some(vec![with_list(&text)])
+        };
+        kinds().iter().filter_map(keyed).collect()
     } else if text.contains("{table}") {
         kinds().iter().map(|kind| vec![with_list(&text.replace("{table}", kind.table))]).collect()
     } else {

@@ -122,7 +122,8 @@ impl Sheets {
         let secret = self.secrets.iter().find(|(kind, _)| *kind == at).map(|(_, column)| *column);
         if chance.percent(10) {
             let one = chance.below(headers.len());
-            headers[one].push_str(chance.one(&["*", "（元）", "（万元）", "2", "‡"]));
+            let mark = chance.one::<&str>(&["*", "（元）", "（万元）", "2", "‡"]);
+            headers[one].push_str(mark);
         }
         let width = headers.len();
         let mut rows = vec![headers];

@@ -295,7 +295,8 @@ async fn followed(by: &Caller) -> tonic::Streaming<ReadEntriesResponse> {
 }
 
 async fn next_entry(feed: &mut tonic::Streaming<ReadEntriesResponse>) -> Result<(), tonic::Status> {
-    Ok(drop(feed.message().await?.expect("a followed feed has no end of its own")))
+    feed.message().await?.expect("a followed feed has no end of its own");
+    Ok(())
 }
 
 async fn end_of(feed: &mut tonic::Streaming<ReadEntriesResponse>) -> tonic::Status {

@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     config::{self, ms},
     db::Db,
-    error::{Error, Reason, Result},
+    error::{Error, Reason, Refusal, Result},
     identity::NodeKeys,
 };
 
@@ -53,7 +53,8 @@ struct Submission {
     lines: Vec<(Log, Line)>,
     /// Whether what was counted so far goes along.
     flush: bool,
-    done: oneshot::Sender<bool>,
+    /// `Err`: why it was not written, where the database gave a reason that a caller is told.
+    done: oneshot::Sender<Result<(), Option<Refusal>>>,
 }
 
 /// What was counted since the last beat: the line without time and count, when it was counted first, and how often.
@@ -117,11 +118,12 @@ impl Audit {
     async fn submit(&self, lines: Vec<(Log, Line)>, flush: bool) -> Result<()> {
         let (done, written) = oneshot::channel();
         let sent = self.0.queue.try_send(Submission { lines, flush, done });
-        let away = || Error::refused("", Reason::Unavailable, "the audit | 审计日志");
-        match sent {
-            Ok(()) if written.await.unwrap_or(false) => Ok(()),
-            _ => Err(away()),
-        }
+        let away = || Refusal::one("", Reason::Unavailable, "the audit | 审计日志");
+        let written = match sent {
+            Ok(()) => written.await.unwrap_or(Err(None)),
+            Err(_) => Err(None),
+        };
+        written.map_err(|refusal| refusal.unwrap_or_else(away).into())
     }
 
     /// Counts something; it becomes one line at the next beat.
@@ -202,7 +204,11 @@ async fn run(
         let mut lines: Vec<(Log, Line)> = waiting.iter_mut().flat_map(|s| std::mem::take(&mut s.lines)).collect();
         lines.extend(counted.lines());
         let written = if lines.is_empty() { Ok(vec![]) } else { append(&db, &keys, lines).await };
-        let done = written.is_ok();
+        let done = match &written {
+            Ok(_) => Ok(()),
+            Err(Error::Refused(refusal)) => Err(Some(refusal.clone())),
+            Err(Error::Broken(_)) => Err(None),
+        };
         match written {
             Ok(lines) => lines.iter().for_each(tell),
             Err(cause) => {
@@ -217,10 +223,10 @@ async fn run(
                 }
             }
         }
-        failing = !done;
+        failing = done.is_err();
         for submission in waiting.drain(..) {
             // Whoever stopped waiting is not told.
-            submission.done.send(done).ok();
+            submission.done.send(done.clone()).ok();
         }
     }
 }
