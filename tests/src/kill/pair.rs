@@ -115,6 +115,8 @@ impl Pair {
         let node = qianshou::node::Node::open(loaded, Clock::system(), None).await.unwrap();
         node.ledger().new_epoch().await.unwrap();
         node.ledger().db().close().await;
+        // As long as it is open here, no other process serves its database.
+        drop(node);
         self.provider.start().await;
         (*writers, self.restored) = (as_it_was, true);
         self.torment(writers, kills).await
