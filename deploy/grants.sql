@@ -50,11 +50,13 @@ GRANT SELECT, INSERT, DELETE ON requests TO qianshou_registry, qianshou_pairing;
 
 -- The exchange also verifies what is stored, for the whole node, and signs the ledger's head.
 GRANT INSERT, UPDATE ON verified TO qianshou_exchange;
-GRANT INSERT, DELETE ON heads TO qianshou_exchange;
+GRANT INSERT, UPDATE, DELETE ON heads TO qianshou_exchange;
 GRANT SELECT, INSERT, UPDATE ON exchange_heads TO qianshou_exchange;
 
 -- The exchange: pages and receipts are only added, a page's receipt comes later.
 GRANT SELECT, INSERT, UPDATE, DELETE ON exchange_peers, exchange_held TO qianshou_exchange;
+GRANT SELECT, INSERT, UPDATE ON exchange_former_cards TO qianshou_exchange;
+GRANT SELECT, INSERT ON exchange_void_halves TO qianshou_exchange;
 GRANT SELECT, INSERT, UPDATE ON exchange_agreements, exchange_outbound, exchange_inbound, exchange_pages TO qianshou_exchange;
 GRANT SELECT, INSERT ON exchange_received, exchange_quarantine, exchange_recovery TO qianshou_exchange;
 

@@ -51,7 +51,7 @@ pub struct Call {
 impl Forger {
     /// Opens the door of `code` with real keys, and has its card added at the consumer.
     pub async fn open(world: &World, code: &str, consumer: &Node) -> Self {
-        let keys = NodeKeys::create(&world.folder("forger").join("keys"), code, &[]).unwrap();
+        let keys = NodeKeys::create_on(&world.folder("forger").join("keys"), code, &[], &world.clock).unwrap();
         let (forger, card) = Self::stand(keys, "127.0.0.1:0".parse().unwrap(), &consumer.keys()).await;
         treaty::add_peer(&consumer.admin, &card).await;
         forger

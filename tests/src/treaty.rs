@@ -91,7 +91,7 @@ pub async fn introduce(nodes: &[&Caller]) {
 
 /// Adds a peer whose fingerprints were compared.
 pub async fn add_peer(to: &Caller, card: &api::Card) {
-    let asked = api::AddPeerRequest { card: Some(card.clone()), confirmed: Some(true) };
+    let asked = api::AddPeerRequest { card: Some(card.clone()), confirmed: Some(true), replace: None };
     to.exchange().add_peer(asked).await.unwrap();
 }
 

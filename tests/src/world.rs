@@ -150,7 +150,7 @@ impl World {
             let url = self.scratch.url(&folder).await;
             std::fs::write(&file, settings(self.hands, code, &url)).unwrap();
             let loaded = Config::load(&file).unwrap();
-            let mut keys = NodeKeys::create(&loaded.keys_directory(), code, &[]).unwrap();
+            let mut keys = NodeKeys::create_on(&loaded.keys_directory(), code, &[], &self.clock).unwrap();
             if code != Area::NATION {
                 keys.add_domain(DOMAIN, Some(DOMAIN_KEY)).unwrap();
             }

@@ -17,8 +17,15 @@ mod tests;
 use std::sync::Arc;
 
 use qianshou_kernel::{
-    clock::Clock, config, error::Result, id::Ids, identity::NodeKeys, ledger::Ledger, line::Line, person::Secrets,
-    server::PeerSet,
+    clock::Clock,
+    config,
+    error::Result,
+    id::Ids,
+    identity::NodeKeys,
+    ledger::Ledger,
+    line::Line,
+    person::Secrets,
+    server::{PeerSet, Troubles},
 };
 use qianshou_proto::exchange::v1::{
     Card,
@@ -53,8 +60,10 @@ pub struct Ground {
     pub keys: Arc<NodeKeys>,
     /// Opens sealed identity numbers, for pseudonyms.
     pub secrets: Arc<Secrets>,
-    /// The certificates that the peers' door accepts; filled and emptied here.
+    /// The certificates' keys that the peers' door accepts; filled and emptied here.
     pub peers: PeerSet,
+    /// Where health hears of agreements that a replaced key has stopped.
+    pub troubles: Troubles,
     /// This node's own card.
     pub card: Card,
     /// Limits, heartbeat and back-off.
@@ -111,7 +120,7 @@ impl House {
 pub struct Exchange(Arc<House>);
 
 impl Exchange {
-    /// Opens the house on tables that stand, and pins the certificates of its confirmed peers.
+    /// Opens the house on tables that stand, and pins the keys of its confirmed peers' certificates.
     ///
     /// # Errors
     /// The database failed.
@@ -163,7 +172,7 @@ impl Exchange {
 /// A client of a peer's exchange, with this house's limits.
 pub(crate) fn client(house: &House, card: &Card) -> Result<ExchangeServiceClient<Line>> {
     let certificate = card.certificate.as_deref().unwrap_or_default();
-    let line = Line::to_peer(card.address(), &house.ground.keys, certificate)?;
+    let line = Line::to_peer(card.address(), &house.ground.keys, certificate, house.clock())?;
     let most = house.message_max_bytes();
     Ok(ExchangeServiceClient::new(line)
         .max_decoding_message_size(most)

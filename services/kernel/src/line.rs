@@ -6,6 +6,7 @@
 
 use std::{
     fmt,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -15,7 +16,7 @@ use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response, Uri, header::AUTHORIZATION};
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tonic::{
     Status, TimeoutExpired,
@@ -26,8 +27,9 @@ use tonic::{
 use tower::{Service, service_fn};
 
 use crate::{
+    clock::Clock,
     error::{Error, Reason, Result},
-    identity::NodeKeys,
+    identity::{NodeKeys, may_call},
     server::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES, pinning, trusting},
     telemetry::rpc::Call,
 };
@@ -68,22 +70,22 @@ impl Line {
             Ok::<_, Error>(value)
         };
         let authorization = token.map(header).transpose()?;
-        let channel = channel(address, trusting(ca_pem)?)?;
+        let channel = channel(address, trusting(ca_pem)?, |_| true)?;
         Ok(Self(Way::AcrossTown { address: address.into(), channel, authorization }))
     }
 
-    /// To a peer's listener, showing our peer certificate and accepting exactly `certificate` (DER). It connects when first used;
-    /// a tokio runtime must be there.
+    /// To a peer's listener, showing our peer certificate and accepting exactly the key of `certificate` (DER), in one that holds by
+    /// `clock`. It connects when first used, and to no address that is link-local or a cloud's metadata; a tokio runtime must be there.
     ///
     /// # Errors
     /// A refusal if the address is none.
-    pub fn to_peer(address: &str, keys: &NodeKeys, certificate: &[u8]) -> Result<Self> {
-        let channel = channel(address, pinning(keys, certificate)?)?;
+    pub fn to_peer(address: &str, keys: &NodeKeys, certificate: &[u8], clock: &Clock) -> Result<Self> {
+        let channel = channel(address, pinning(keys, certificate, clock)?, may_call)?;
         Ok(Self(Way::AcrossTown { address: address.into(), channel, authorization: None }))
     }
 }
 
-fn channel(address: &str, tls: ClientConfig) -> Result<Channel> {
+fn channel(address: &str, tls: ClientConfig, allowed: fn(IpAddr) -> bool) -> Result<Channel> {
     let refused = || Error::refused("address", Reason::Malformed, "https://host:port");
     let origin: Uri = address.parse().map_err(|_| refused())?;
     let (Some("https"), Some(authority)) = (origin.scheme_str(), origin.authority()) else {
@@ -96,7 +98,8 @@ fn channel(address: &str, tls: ClientConfig) -> Result<Channel> {
     let connect = service_fn(move |_: Uri| {
         let (host, name, tls) = (host.clone(), name.clone(), tls.clone());
         async move {
-            let tcp = TcpStream::connect((host, port)).await?;
+            let found: Vec<SocketAddr> = lookup_host((host, port)).await?.filter(|at| allowed(at.ip())).collect();
+            let tcp = TcpStream::connect(&found[..]).await?;
             tcp.set_nodelay(true)?;
             Ok::<_, std::io::Error>(TokioIo::new(tls.connect(name, tcp).await?))
         }
@@ -208,7 +211,7 @@ mod tests {
             let config = || {
                 trusting(rcgen::generate_simple_self_signed(vec!["x".into()]).unwrap().cert.pem().as_bytes()).unwrap()
             };
-            assert_eq!(channel(address, config()).unwrap_err().reason(), Reason::Malformed, "{address}");
+            assert_eq!(channel(address, config(), may_call).unwrap_err().reason(), Reason::Malformed, "{address}");
         }
         assert_eq!(Line::to("https://127.0.0.1:1", b"", None).unwrap_err().reason(), Reason::Malformed);
     }

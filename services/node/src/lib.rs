@@ -3,6 +3,7 @@
 
 pub mod backup;
 mod beside;
+mod certificates;
 pub mod cli;
 pub mod demo;
 pub mod doctor;

@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{codec::CompressionEncoding, service::Routes};
 
 use crate::{
+    certificates,
     roles::{House, Roles},
     verify,
 };
@@ -104,7 +105,8 @@ pub async fn init(directory: &Path, province: &str, name: Option<&str>, database
         loaded = Config::load(&draft)?;
     }
     let names = &loaded.config.api.names;
-    NodeKeys::create_apart(&loaded.keys_directory(), &loaded.seal_directory(), code.as_str(), names)?;
+    let clock = Clock::system();
+    NodeKeys::create_apart(&loaded.keys_directory(), &loaded.seal_directory(), code.as_str(), names, &clock)?;
     let node = Node::open_or_make(loaded, Clock::system(), None).await?;
     let secret = node.tokens.administrator("init").await?;
     node.ledger.db().close().await;
@@ -188,15 +190,24 @@ pub async fn database(loaded: &Loaded) -> Result<Db> {
 /// # Errors
 /// A refusal if the tables are not at this program's level.
 pub async fn tokens(loaded: &Loaded, clock: Clock) -> Result<(StoredTokens, Ledger)> {
-    let (db, config) = (database(loaded).await?, &loaded.config);
+    let (ledger, config) = (ledger(loaded, clock.clone()).await?, &loaded.config);
+    let db = ledger.db().clone();
+    Ok((StoredTokens::new(db, clock.clone(), Ids::random(clock), &config.node.code, config), ledger))
+}
+
+/// The ledger of a node that stands already, for a command beside it.
+///
+/// # Errors
+/// A refusal if the tables are not at this program's level.
+pub async fn ledger(loaded: &Loaded, clock: Clock) -> Result<Ledger> {
+    let db = database(loaded).await?;
     if !pending(&db.levels().await?).is_empty() {
         let zh = "数据表尚未升级；请先执行 qianshou migrate --config …";
         let en = "the tables are not at this program's level: run `qianshou migrate --config …` first";
         return Err(Error::told("--config", Reason::ContractLevel, zh, en));
     }
     let kinds = Arc::new(Kinds::new(kinds()));
-    let ledger = Ledger::open(db.clone(), &config.node.code, kinds, clock.clone(), ledger::Limits::default()).await?;
-    Ok((StoredTokens::new(db, clock.clone(), Ids::random(clock), &config.node.code, config), ledger))
+    Ledger::open(db, &loaded.config.node.code, kinds, clock, ledger::Limits::default()).await
 }
 
 impl Node {
@@ -296,7 +307,13 @@ impl Node {
         }
     }
 
-    async fn exchange(&self, peers: PeerSet, address: SocketAddr, cancel: CancellationToken) -> Result<Exchange> {
+    async fn exchange(
+        &self,
+        peers: PeerSet,
+        troubles: Troubles,
+        address: SocketAddr,
+        cancel: CancellationToken,
+    ) -> Result<Exchange> {
         let config = &self.config;
         let bound = || format!("https://{address}");
         let advertised = Some(config.peers.address.clone()).filter(|address| !address.is_empty()).unwrap_or_else(bound);
@@ -306,6 +323,7 @@ impl Node {
             keys: self.keys.clone(),
             secrets: self.secrets.clone(),
             peers,
+            troubles,
             card: card(&self.keys, &config.node.name, &advertised),
             config: config.exchange.clone(),
             text_max_chars: config.limits.text_max_chars,
@@ -370,11 +388,11 @@ impl Node {
             reporting.start(cancel.clone());
         }
         if roles.has(House::Exchange) {
-            let peer_set = PeerSet::default();
+            let peer_set = PeerSet::new(self.ledger.clock().clone());
             let door = Listener::peers(config.peers.listen, &self.keys, peer_set.clone()).await?;
             let door = door.audited(Watch { audit: self.audit.clone(), away: vec![] });
             peers = Some(door.address());
-            let exchange = self.exchange(peer_set, door.address(), cancel.clone()).await?;
+            let exchange = self.exchange(peer_set, troubles.clone(), door.address(), cancel.clone()).await?;
             routes = routes.add_service(bounded!(exchange.admin_service()));
             let (peer_routes, health) = server::with_health(Routes::new(exchange.peer_service()));
             troubles.clone().tell(health, vec![PEER], cancel.clone()).await;
@@ -384,6 +402,8 @@ impl Node {
             doors.spawn(async move { server::serve(door, peer_routes, &limits, cancel).await });
         }
         watch_over(&self.ledger, config.database.probe_ms, &troubles, &cancel);
+        let (keys, clock) = (self.keys.clone(), self.ledger.clock().clone());
+        tokio::spawn(certificates::watch(keys, clock, troubles.clone(), cancel.clone()));
         let routes = roles.gateway(routes, &config.neighbours, &std::fs::read(&self.keys.ca_path)?)?;
         let (routes, health) = server::with_health(server::with_reflection(routes)?);
         // Where houses have processes of their own, the exchange's goes round for all, and they hear what it found.

@@ -7,7 +7,7 @@ use qianshou_exchange::store::{Pages, Store, Way};
 use qianshou_kernel::{
     config::ms,
     db::Db,
-    error::{Error, Reason, Result, said},
+    error::{Error, Reason, Result, said, shown},
     identity::NodeKeys,
     ledger::{
         Ledger, heads,
@@ -77,6 +77,8 @@ pub async fn sample(parts: &[Arc<dyn Part>]) -> Result<Vec<Looked>> {
     Ok(all)
 }
 
+/// Characters of a peer's reason that are shown.
+const REASON_MAX_CHARS: usize = 500;
 /// How long a peer may take to answer.
 const PEER_PATIENCE: Duration = Duration::from_secs(15);
 /// How long the ledger may move before its head is signed, in time and in groups.
@@ -117,13 +119,14 @@ pub async fn with_peers(ledger: &Ledger, keys: &NodeKeys) -> Result<Vec<(String,
     let mut all = vec![];
     for card in Store::new(ledger.clone()).peer_list().await?.into_iter().map(|peer| peer.card) {
         let ask = async {
-            let line = Line::to_peer(card.address(), keys, card.certificate.as_deref().unwrap_or_default())?;
+            let line =
+                Line::to_peer(card.address(), keys, card.certificate.as_deref().unwrap_or_default(), ledger.clock())?;
             let asked = ShowHeadRequest { head: heads::newest(db).await? };
             let mut client = ExchangeServiceClient::new(line);
             let answer = tokio::time::timeout(PEER_PATIENCE, client.show_head(asked));
             let away = |cause: String| Error::refused("peer", Reason::Unavailable, cause);
             let answer = answer.await.map_err(|late| away(late.to_string()))?;
-            let kept = answer.map_err(|status| away(said(&status)))?.into_inner().kept;
+            let kept = answer.map_err(|status| away(shown(&said(&status), REASON_MAX_CHARS)))?.into_inner().kept;
             let fault = heads::agree(db, &kept, &ours, card.node()).await?;
             Ok(Looked { part: "peers", count: kept.len() as u64, fault })
         };

@@ -80,7 +80,9 @@ impl Cards {
         if self.mutation == Some(Mutation::TrustCard) && card.signature.is_some() {
             refused = false;
         }
-        must(refused || *card == self.sound, "a-touched-card-is-refused", || format!("{card:?}"))
+        // A succession proves itself, and is not covered by the card's signature.
+        let as_signed = Card { successions: vec![], ..card.clone() };
+        must(refused || as_signed == self.sound, "a-touched-card-is-refused", || format!("{card:?}"))
     }
 
     fn signed_anew(&self, what: usize, text: String, certificate: &[u8]) -> Lawful {
@@ -101,6 +103,8 @@ impl Cards {
         let fit = |text: &&str| text.chars().count() <= TEXT_MAX_CHARS && !text.chars().any(char::is_control);
         must(texts.iter().all(fit), "texts-of-a-card-are-bounded-lines", seen)?;
         must(card.address().is_empty() || card.address().starts_with("https://"), "an-address-is-https", seen)?;
+        let beyond = card.address().contains('@') || card.address().starts_with("https://169.254.");
+        must(!beyond, "an-address-has-no-password-and-is-not-link-local", seen)?;
         must(
             card.key_id == self.sound.key_id && card.node == self.sound.node,
             "a-card-names-its-own-key-and-node",

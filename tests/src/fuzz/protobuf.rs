@@ -41,7 +41,7 @@ messages! {
     common: Version End Violation PutOutcome FieldPath Condition TextSet NumberSet Range Filter;
     ledger: Entry ReadEntriesRequest ReadEntriesResponse;
     identity: Token CreateTokenRequest;
-    exchange: LedgerHeadBody LedgerHead Signature Card KindClause Terms StatementBody Statement Agreement PageHeader Control Opened SnapshotComplete Amended
+    exchange: LedgerHeadBody LedgerHead Signature SuccessionBody Succession Card KindClause Terms StatementBody Statement Agreement PageHeader Control Opened SnapshotComplete Amended
         Ended PageEntry Page Quarantined ReceiptBody Receipt Cursor Peer Stream QuarantineItem IntroduceRequest IntroduceResponse
         OfferStatementRequest OfferStatementResponse PullRequest PullResponse Hello Welcome Idle Stop AddPeerRequest
         DraftAgreementRequest SignAgreementRequest;

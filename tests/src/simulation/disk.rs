@@ -182,7 +182,7 @@ impl Disk for Model {
     fn outbound_commit(&mut self, commit: &provider::Commit) -> bool {
         let (stream, row) = match commit {
             provider::Commit::Advance(advance) => return self.advance(advance),
-            provider::Commit::Acknowledge { stream, epoch, number, applied, quarantined, .. } => {
+            provider::Commit::Acknowledge { stream, epoch, number, applied, quarantined, skipped, .. } => {
                 let mut row = self.outbound(stream);
                 if (row.epoch, row.acked + 1) != (*epoch, *number) {
                     return false;
@@ -190,6 +190,7 @@ impl Disk for Model {
                 row.acked = *number;
                 row.applied += u64::from(*applied);
                 row.quarantined += u64::from(*quarantined);
+                row.skipped += u64::from(*skipped);
                 if row.state == StreamState::Refused {
                     row.state = StreamState::Running;
                 }
@@ -228,6 +229,7 @@ impl Disk for Model {
             row.first_epoch = advance.first_epoch;
             row.pages += 1;
             row.entries += u64::from(advance.count);
+            row.skipped += u64::from(advance.skipped);
             row.applied += u64::from(advance.applied);
             row.quarantined += advance.quarantine.len() as u64;
             row.state = if advance.ended { StreamState::Ended } else { StreamState::Running };

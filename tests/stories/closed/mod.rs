@@ -7,6 +7,7 @@ mod chain;
 mod county;
 mod disk;
 mod files;
+mod peer_key;
 mod person;
 mod received;
 mod tokens;

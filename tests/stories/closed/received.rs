@@ -106,6 +106,7 @@ async fn what_peers_send_is_bounded_like_what_people_send(world: World) {
         .next(vec![entry("35", "agencies", "good", 1, named("旧名")), entry("35", "agencies", "new", 1, named("新"))]);
     let receipt = forger.page(&mut call, &page).await;
     assert_eq!((receipt.applied(), receipt.skipped()), (2, 2));
+    assert_eq!(stream(&nation.admin, &log.stream).await.unwrap().skipped(), 2, "the operator sees it");
     assert_eq!(nation.admin.get::<Agency>("nodes/35/agencies/good").await.unwrap().display_name(), "改名");
     nation.counts_right().await;
 }

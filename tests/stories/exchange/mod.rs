@@ -4,7 +4,7 @@ mod forgery;
 
 use std::collections::BTreeMap;
 
-use qianshou_kernel::{error::Reason, identity::NodeKeys, line::Line};
+use qianshou_kernel::{clock::Clock, error::Reason, identity::NodeKeys, line::Line};
 use qianshou_proto::{
     common::v1::EndReason,
     exchange::v1::{self as api, StreamState, exchange_service_client::ExchangeServiceClient},
@@ -266,20 +266,20 @@ async fn a_removed_peer_is_cut(world: World) {
 async fn an_unknown_certificate_gets_no_connection(world: World) {
     let [_, ningxia, nation] = three_nodes(&world).await;
     // A node that says it is 00, with keys of its own.
-    let other = NodeKeys::create(&world.folder("other").join("keys"), "00", &[]).unwrap();
+    let other = NodeKeys::create_on(&world.folder("other").join("keys"), "00", &[], &world.clock).unwrap();
     let refusal = as_peer(&other, &ningxia).introduce(api::IntroduceRequest {}).await.unwrap_err();
     assert!(refusal.metadata().is_empty(), "it came as far as an answer: {refusal:?}");
     // A person's token is no certificate, and a peer's certificate is no token.
     let token =
         Line::to(&ningxia.peers, &std::fs::read(ningxia.keys().ca_path).unwrap(), Some("qst_x".into())).unwrap();
     assert!(ExchangeServiceClient::new(token).introduce(api::IntroduceRequest {}).await.is_err());
-    let door = Line::to_peer(&ningxia.address, &nation.keys(), ningxia.keys().server.leaf()).unwrap();
+    let door = Line::to_peer(&ningxia.address, &nation.keys(), ningxia.keys().server.leaf(), &world.clock).unwrap();
     let stranger = qianshou_proto::exchange::v1::exchange_admin_service_client::ExchangeAdminServiceClient::new(door)
         .get_card(api::GetCardRequest {})
         .await;
     refused(stranger, Reason::Unauthenticated, "");
     // And a provider whose certificate is not the pinned one is not talked to.
-    let posing = Line::to_peer(&ningxia.peers, &nation.keys(), other.peer.leaf()).unwrap();
+    let posing = Line::to_peer(&ningxia.peers, &nation.keys(), other.peer.leaf(), &world.clock).unwrap();
     assert!(ExchangeServiceClient::new(posing).introduce(api::IntroduceRequest {}).await.is_err());
     as_peer(&nation.keys(), &ningxia).introduce(api::IntroduceRequest {}).await.unwrap();
 }
@@ -358,5 +358,5 @@ async fn draft_refusal(at: &Caller, terms: api::Terms) -> Result<(), tonic::Stat
 
 /// A peer's own line to a node.
 fn as_peer(keys: &NodeKeys, to: &Node) -> ExchangeServiceClient<Line> {
-    ExchangeServiceClient::new(Line::to_peer(&to.peers, keys, to.keys().peer.leaf()).unwrap())
+    ExchangeServiceClient::new(Line::to_peer(&to.peers, keys, to.keys().peer.leaf(), &Clock::system()).unwrap())
 }

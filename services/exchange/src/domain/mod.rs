@@ -7,6 +7,7 @@
 pub mod agreement;
 pub mod consumer;
 pub mod page;
+pub mod peer;
 pub mod provider;
 pub mod sensitivity;
 pub mod tree;

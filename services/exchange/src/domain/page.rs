@@ -236,6 +236,23 @@ pub fn statement(node: &str, terms_digest: &Hash, verdict: Verdict, now_ms: i64,
     Statement { body: Some(body.into()), signature: Some(signature) }
 }
 
+/// A statement of this node's as it stands, signed by the key that it has now; `None`: it is.
+#[must_use]
+pub fn signed_again(statement: &Statement, keys: &NodeKeys) -> Option<Statement> {
+    let body = statement.body.clone()?;
+    let signature = keys.sign(STATEMENT_CONTEXT, &body);
+    let by_another = statement.signature.as_ref().is_none_or(|before| before.key_id() != signature.key_id());
+    by_another.then_some(Statement { body: Some(body), signature: Some(signature) })
+}
+
+/// A page that is sent carries a signature by the key that the node has now, whenever it was made.
+pub(super) fn sign_again(page: &mut Page, signer: &dyn Signer) {
+    let signature = signer.sign(PAGE_CONTEXT, page.header.as_deref().unwrap_or_default());
+    if page.signature.as_ref().is_none_or(|before| before.key_id() != signature.key_id()) {
+        page.signature = Some(signature);
+    }
+}
+
 /// What a statement says, without asking who signed it.
 #[must_use]
 pub fn read_statement(statement: &Statement) -> Option<StatementBody> {

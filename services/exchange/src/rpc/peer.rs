@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use futures::{StreamExt as _, stream::BoxStream};
+use prost::Message as _;
 use qianshou_kernel::{
     config::ms,
     error::{Error, Reason, Result},
@@ -11,8 +12,8 @@ use qianshou_kernel::{
 };
 use qianshou_proto::exchange::v1::{
     AgreementState, Card, Hello, IntroduceRequest, IntroduceResponse, OfferStatementRequest, OfferStatementResponse,
-    PullRequest, PullResponse, ShowHeadRequest, ShowHeadResponse, Statement, exchange_service_server::ExchangeService,
-    pull_request::Message,
+    PullRequest, PullResponse, ShowHeadRequest, ShowHeadResponse, Statement, Terms,
+    exchange_service_server::ExchangeService, pull_request::Message,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -117,11 +118,12 @@ impl Peers {
     /// Keeps terms that a peer has signed and nobody here has seen.
     async fn propose(&self, accord: Accord, terms: &[u8], card: &Card, statement: &Statement) -> Result<Held> {
         agreement::check_half(&accord, card, statement)?;
+        agreement::check_seen(&Terms::decode(terms).unwrap_or_default())?;
         let open = self.0.store.agreement_list().await?.iter().filter(|held| held.ours.is_none()).count();
         if open >= PROPOSALS_MAX {
             return Err(Error::refused("", Reason::Busy, PROPOSALS_MAX));
         }
-        let held = Held { accord, terms: terms.to_vec(), ours: None, theirs: None };
+        let held = Held { accord, terms: terms.to_vec(), ours: None, theirs: None, voided_at_ms: None };
         self.0.store.agreement_insert(&held).await?;
         tracing::info!(agreement = %held.accord.id, peer = card.node(), "an agreement was proposed");
         Ok(held)

@@ -24,12 +24,12 @@ const OPEN: &str = "INSERT INTO exchange_inbound (stream, epoch, number, digest,
                     state, moved_at, puller, leased_until) VALUES ($1, 0, 0, $2, 0, 0, 0, 0, 0, $3, $4, $5, 0) \
                     ON CONFLICT (stream) DO NOTHING";
 const LIST: &str = "SELECT stream, epoch, number, digest, first_epoch, pages, entries, applied, quarantined, state, refusal, \
-                    moved_at, leased_until FROM exchange_inbound ORDER BY stream";
+                    moved_at, leased_until, skipped FROM exchange_inbound ORDER BY stream";
 const FIND: &str = "SELECT stream, epoch, number, digest, first_epoch, pages, entries, applied, quarantined, state, refusal, \
-                    moved_at, leased_until FROM exchange_inbound WHERE stream = $1";
+                    moved_at, leased_until, skipped FROM exchange_inbound WHERE stream = $1";
 const ADVANCE: &str = "UPDATE exchange_inbound SET epoch = $5, number = $6, digest = $7, first_epoch = $8, pages = pages + 1, \
                        entries = entries + $9, applied = applied + $10, quarantined = quarantined + $11, state = $12, \
-                       refusal = NULL, moved_at = $13 WHERE stream = $1 AND epoch = $2 AND number = $3 AND digest = $4";
+                       refusal = NULL, moved_at = $13, skipped = skipped + $14 WHERE stream = $1 AND epoch = $2 AND number = $3 AND digest = $4";
 const REFUSED: &str =
     "UPDATE exchange_inbound SET state = $2, refusal = $3, refusal_receipt = $4, moved_at = $5 WHERE stream = $1";
 const RECEIVED: &str = "INSERT INTO exchange_received (stream, epoch, number, digest, entries, page, receipt, received_at) \
@@ -117,11 +117,11 @@ fn name_of(write: &Write) -> &qianshou_kernel::id::Name {
 }
 
 fn advance_statements(stream: &str, advance: &Advance, now_ms: i64) -> Vec<Statement> {
-    let Advance { from, to, first_epoch, page, receipt, count, applied, quarantine, ended } = advance;
+    let Advance { from, to, first_epoch, page, receipt, count, applied, skipped, quarantine, ended } = advance;
     let state = if *ended { StreamState::Ended } else { StreamState::Running };
     let mut binds =
         binds![stream, from.epoch, from.number, &from.digest[..], to.epoch, to.number, &to.digest[..], *first_epoch];
-    binds.extend(binds![*count, *applied, quarantine.len() as u64, state as i32, now_ms]);
+    binds.extend(binds![*count, *applied, quarantine.len() as u64, state as i32, now_ms, *skipped]);
     let kept = binds![
         stream,
         to.epoch,
@@ -155,6 +155,7 @@ fn inbound(row: &Row) -> Result<Listed> {
         quarantined: row.count(8)?,
         state: state_of(row.int(9)?),
         refusal: refusal_of(row.maybe_int(10)?),
+        skipped: row.count(13)?,
     };
     Ok(Listed { stream, moved_at_ms: row.int(11)?, leased_until_ms: row.int(12)? })
 }

@@ -30,6 +30,7 @@ pub use self::{
 pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "exchange", version: 1, sql: include_str!("../migrations/1_exchange.sql") },
     Migration { house: "exchange", version: 2, sql: include_str!("../migrations/2_heads.sql") },
+    Migration { house: "exchange", version: 3, sql: include_str!("../migrations/3_keys.sql") },
 ];
 
 /// This house's tables, beside the ledger.

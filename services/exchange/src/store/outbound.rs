@@ -20,14 +20,14 @@ use crate::domain::{
 const OPEN: &str = "INSERT INTO exchange_outbound (stream, epoch, next_number, digest, position, acked, pages, entries, applied, \
                     quarantined, state, moved_at) VALUES ($1, 0, 1, $2, 0, 0, 0, 0, 0, 0, $3, $4) ON CONFLICT (stream) DO NOTHING";
 const LIST: &str = "SELECT stream, epoch, next_number, digest, position, snapshot, acked, pages, entries, applied, quarantined, \
-                    state, refusal, moved_at FROM exchange_outbound ORDER BY stream";
+                    state, refusal, moved_at, skipped FROM exchange_outbound ORDER BY stream";
 const FIND: &str = "SELECT stream, epoch, next_number, digest, position, snapshot, acked, pages, entries, applied, quarantined, \
-                    state, refusal, moved_at FROM exchange_outbound WHERE stream = $1";
+                    state, refusal, moved_at, skipped FROM exchange_outbound WHERE stream = $1";
 const ADVANCE: &str = "UPDATE exchange_outbound SET epoch = $5, next_number = $6, digest = $7, position = $8, snapshot = $9, \
                        pages = $10, entries = $11, moved_at = $12 \
                        WHERE stream = $1 AND epoch = $2 AND next_number = $3 AND position = $4";
 const REOPEN: &str = "UPDATE exchange_outbound SET acked = 0, state = $2, refusal = NULL WHERE stream = $1";
-const ACKNOWLEDGE: &str = "UPDATE exchange_outbound SET acked = $4, applied = applied + $5, quarantined = quarantined + $6, \
+const ACKNOWLEDGE: &str = "UPDATE exchange_outbound SET acked = $4, applied = applied + $5, quarantined = quarantined + $6, skipped = skipped + $10, \
                            state = CASE WHEN state = $7 THEN $8 ELSE state END, refusal = NULL, moved_at = $9 \
                            WHERE stream = $1 AND epoch = $2 AND acked = $3";
 const MARK: &str =
@@ -51,9 +51,10 @@ const DROP: &str = "DELETE FROM exchange_held WHERE stream = $1 AND name IN ({2}
 pub fn provider_command(node: &str, commit: &Commit, now_ms: i64) -> Command {
     let statements = match commit {
         Commit::Advance(advance) => advance_statements(advance, now_ms),
-        Commit::Acknowledge { stream, epoch, number: page, applied, quarantined, receipt } => {
+        Commit::Acknowledge { stream, epoch, number: page, applied, quarantined, skipped, receipt } => {
             let (refused, running) = (StreamState::Refused as i32, StreamState::Running as i32);
-            let binds = binds![stream, *epoch, page - 1, *page, *applied, *quarantined, refused, running, now_ms];
+            let mut binds = binds![stream, *epoch, page - 1, *page, *applied, *quarantined, refused, running, now_ms];
+            binds.push((*skipped).into());
             let kept = binds![stream, *epoch, *page, receipt.encode_to_vec()];
             vec![Statement::expecting(ACKNOWLEDGE, binds, 1), Statement::expecting(RECEIPT, kept, 1)]
         }
@@ -111,6 +112,7 @@ fn outbound(row: &Row) -> Result<(Outbound, i64)> {
         quarantined: row.count(10)?,
         state: state_of(row.int(11)?),
         refusal: refusal_of(row.maybe_int(12)?),
+        skipped: row.count(14)?,
     };
     Ok((stream, row.int(13)?))
 }

@@ -42,6 +42,7 @@ fn page(from: (u64, u64), to: (u64, u64), writes: Vec<Write>) -> consumer::Commi
         receipt: Receipt::default(),
         count: 4,
         applied: 2,
+        skipped: 1,
         quarantine: vec![aside(0), aside(3)],
         ended: false,
     };

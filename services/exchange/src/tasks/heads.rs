@@ -3,9 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use qianshou_kernel::{error::Result, ledger::heads};
-use qianshou_proto::exchange::v1::{Card, LedgerHead, ShowHeadRequest};
+use qianshou_proto::exchange::v1::{Card, IntroduceRequest, LedgerHead, ShowHeadRequest};
 
-use crate::{House, client, domain::page::key_of};
+use crate::{
+    House, client,
+    domain::{page::key_of, peer::is_renewed},
+};
 
 const EVERY: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -27,17 +30,32 @@ async fn show_all(house: &Arc<House>) -> Result<()> {
     let peers = house.store.peer_list().await?;
     let shown = peers.iter().filter(|peer| !peer.card.address().is_empty()).map(|peer| async {
         let asked = ShowHeadRequest { head: head.clone() };
-        let answer = tokio::time::timeout(PATIENCE, client(house, &peer.card)?.show_head(asked)).await;
+        let mut client = client(house, &peer.card)?;
+        let answer = tokio::time::timeout(PATIENCE, client.show_head(asked)).await;
         // An older peer does not know the call, and one that is away is asked again.
         if let Ok(Ok(answer)) = answer
             && let Some(head) = &answer.get_ref().head
         {
             keep(house, &peer.card, head).await?;
         }
+        let answer = tokio::time::timeout(PATIENCE, client.introduce(IntroduceRequest {})).await;
+        if let Ok(Ok(answer)) = answer
+            && let Some(card) = &answer.get_ref().card
+        {
+            learn(house, &peer.card, card).await?;
+        }
         Ok::<_, qianshou_kernel::error::Error>(())
     });
     for answer in futures::future::join_all(shown).await {
         answer?;
+    }
+    Ok(())
+}
+
+/// Takes over a later certificate that a peer shows for its pinned key, so that its end is known.
+pub(crate) async fn learn(house: &House, known: &Card, shown: &Card) -> Result<()> {
+    if is_renewed(known, shown, house.clock().now_ms()) && house.store.peer_renew(known, shown).await? {
+        tracing::info!(peer = known.node(), "the peer has renewed its certificate for the same key");
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use qianshou_kernel::{
     config::ms,
-    error::{Error, Reason, Result},
+    error::{Error, Reason, Result, shown},
     telemetry::Work,
 };
 use qianshou_proto::exchange::v1::{
@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::{Backoff, hub::Pulling, measure, outbound::ANSWERS_MARGIN, statements};
+use super::{Backoff, REASON_MAX_CHARS, hub::Pulling, measure, outbound::ANSWERS_MARGIN, statements};
 #[cfg(feature = "mutations")]
 use crate::domain::Mutation;
 use crate::{
@@ -121,7 +121,7 @@ async fn call(house: &Arc<House>, held: &Held, card: &Card) -> bool {
                 pulling.note = Some(away(card.node()));
             } else {
                 let (zh, en) = status.message().split_once(" | ").unwrap_or((status.message(), status.message()));
-                pulling.note = Some((zh.to_owned(), en.to_owned()));
+                pulling.note = Some((shown(zh, REASON_MAX_CHARS), shown(en, REASON_MAX_CHARS)));
             }
             statements::offer_again(house, held, &status);
         }
@@ -271,7 +271,8 @@ impl Pull {
     fn stopped(&mut self, stop: &Stop) {
         self.pulling.stopped = stop.reason() == Reason::OutOfOrder
             && self.held.state(self.house.clock().today()) == AgreementState::InForce;
-        self.pulling.note = Some((stop.reason_zh().to_owned(), stop.reason_en().to_owned()));
+        let [zh, en] = [stop.reason_zh(), stop.reason_en()].map(|text| shown(text, REASON_MAX_CHARS));
+        self.pulling.note = Some((zh, en));
     }
 
     fn tell(&mut self) {

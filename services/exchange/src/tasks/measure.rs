@@ -9,6 +9,7 @@ use std::{
 use qianshou_kernel::{
     config::ms,
     error::Result,
+    identity::valid_until_ms,
     telemetry::metrics::{Counter, Gauge, KeyValue, Meter, meter},
 };
 use qianshou_proto::exchange::v1::{AgreementState, StreamState};
@@ -26,6 +27,7 @@ struct Instruments {
     behind: Gauge<u64>,
     entries: Counter<u64>,
     refusals: Counter<u64>,
+    certificates: Gauge<f64>,
 }
 
 static INSTRUMENTS: LazyLock<Option<Instruments>> = LazyLock::new(|| meter().map(Instruments::of));
@@ -54,6 +56,11 @@ impl Instruments {
                 .u64_counter("qianshou.exchange.refusals")
                 .with_unit("{page}")
                 .with_description("Pages that were refused, by us (inbound) or by the peer (outbound).")
+                .build(),
+            certificates: meter
+                .f64_gauge("qianshou.certificate.remaining")
+                .with_unit("s")
+                .with_description("Until a certificate ends: this node's own (server, peer) and each peer's; negative: it has ended.")
                 .build(),
         }
     }
@@ -112,7 +119,25 @@ pub(super) async fn run(house: Arc<House>) {
         if let Err(error) = look(&house, instruments, &mut current).await {
             tracing::warn!(%error, "the lag of streams could not be measured");
         }
+        if let Err(error) = look_at_certificates(&house, instruments).await {
+            tracing::warn!(%error, "the certificates' ends could not be measured");
+        }
     }
+}
+
+async fn look_at_certificates(house: &House, instruments: &Instruments) -> Result<()> {
+    let (node, keys, now) = (house.node(), &house.ground.keys, house.clock().now_ms());
+    let tell = |certificate: &'static str, of: &str, der: &[u8]| {
+        let Some(ends) = valid_until_ms(der) else { return };
+        let whose = [KeyValue::new("qianshou.certificate", certificate), KeyValue::new("qianshou.node", of.to_owned())];
+        instruments.certificates.record((ends - now) as f64 / 1_000.0, &whose);
+    };
+    tell("server", node, keys.server.leaf());
+    tell("peer", node, keys.peer.leaf());
+    for peer in house.store.peer_list().await? {
+        tell("peer", peer.card.node(), peer.card.certificate.as_deref().unwrap_or_default());
+    }
+    Ok(())
 }
 
 async fn look(house: &House, instruments: &Instruments, current: &mut HashMap<String, i64>) -> Result<()> {

@@ -12,8 +12,9 @@ mod statements;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use prost::Message as _;
-use qianshou_kernel::{config::ms, error::Result, ledger::MISSED};
-use qianshou_proto::exchange::v1::{AgreementState, Card};
+use qianshou_kernel::{config::ms, error::Result, identity::public_key, ledger::MISSED};
+use qianshou_proto::exchange::v1::{AgreementState, Card, exchange_admin_service_server::SERVICE_NAME as ADMIN};
+use time::Date;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
@@ -21,9 +22,11 @@ pub(crate) use statements::take_theirs;
 
 use crate::{
     CHANGED, House,
-    domain::{Limits, agreement::Held, page},
+    domain::{Limits, agreement::Held, page, peer::waits},
 };
 
+/// Characters of a peer's reason that are shown and logged.
+const REASON_MAX_CHARS: usize = 500;
 /// How long a process that ends tries to release its streams.
 const RELEASE_TIMEOUT_MS: u64 = 2_000;
 
@@ -98,7 +101,9 @@ async fn look(house: &Arc<House>, running: &mut HashMap<String, Running>) -> Res
     house.ground.peers.settle(changes, &pinned);
     let today = house.clock().today();
     let mut wanted = HashMap::new();
-    for held in house.store.agreement_list().await? {
+    let agreements = house.store.agreement_list().await?;
+    tell_of_replaced_keys(house, &agreements, today);
+    for held in agreements {
         let signed = matches!(
             held.state(today),
             AgreementState::InForce | AgreementState::NotYet | AgreementState::Expired | AgreementState::Withdrawn
@@ -122,8 +127,25 @@ async fn look(house: &Arc<House>, running: &mut HashMap<String, Running>) -> Res
     Ok(())
 }
 
+/// Lets health say which agreements wait to be signed again; only this house's own service is the worse for it.
+fn tell_of_replaced_keys(house: &House, agreements: &[Held], today: Date) {
+    let waits = |held: &Held| {
+        let (since, node) = (held.waits_since_ms(today)?, held.accord.other(house.node())?);
+        let (zh, en) = waits(node, since);
+        Some(format!("{}: {zh} | {en}", held.accord.id))
+    };
+    let waiting: Vec<String> = agreements.iter().filter_map(waits).collect();
+    let trouble = (!waiting.is_empty()).then(|| waiting.join("; "));
+    house.ground.troubles.set_of("agreements", &[ADMIN], trouble);
+}
+
+/// What a task has to begin anew for: another address, another key. A renewed certificate is none of it.
 fn basis_of(card: &Card) -> [u8; 32] {
-    page::digest(&card.encode_to_vec())
+    let certificate = card.certificate.as_deref().unwrap_or_default();
+    let key = public_key(certificate).unwrap_or(certificate).to_vec();
+    page::digest(
+        &Card { certificate: Some(key.into()), signature: None, successions: vec![], ..card.clone() }.encode_to_vec(),
+    )
 }
 
 fn start(house: &Arc<House>, held: Held, card: Card) -> Running {

@@ -6,12 +6,12 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 use prost::Message as _;
 use qianshou_kernel::{
     config::ms,
-    error::{Error, Reason, Result},
+    error::{Error, Reason, Result, shown},
 };
 use qianshou_proto::exchange::v1::{Card, OfferStatementRequest, Statement, Verdict};
 use tonic::{Code, Status};
 
-use super::Backoff;
+use super::{Backoff, REASON_MAX_CHARS};
 use crate::{
     House, client,
     domain::agreement::{self, Held, verdict},
@@ -103,7 +103,9 @@ async fn offer(house: &Arc<House>, held: &Held, ours: Statement) -> Result<()> {
     let request = OfferStatementRequest { terms: Some(held.terms.clone().into()), statement: Some(ours) };
     let answer = tokio::time::timeout(ms(ANSWER_TIMEOUT_MS), client.offer_statement(request)).await;
     let answer = answer.map_err(|_| Error::refused("", Reason::Unavailable, other))?;
-    let answer = answer.map_err(|status| Error::broken(format!("{:?}: {}", status.code(), status.message())))?;
+    let answer = answer.map_err(|status| {
+        Error::broken(format!("{:?}: {}", status.code(), shown(status.message(), REASON_MAX_CHARS)))
+    })?;
     house.hub.hear(other, house.clock().now_ms());
     match answer.into_inner().statement {
         Some(theirs) => take_theirs(house, held, &peer.card, &theirs).await,
@@ -113,12 +115,17 @@ async fn offer(house: &Arc<House>, held: &Held, ours: Statement) -> Result<()> {
 
 /// Keeps the other side's half if it holds and says something new. A withdrawal is never taken back by an older signature.
 pub(crate) async fn take_theirs(house: &House, held: &Held, card: &Card, theirs: &Statement) -> Result<()> {
+    if held.theirs.as_ref() == Some(theirs) {
+        return Ok(());
+    }
     let says = agreement::check_half(&held.accord, card, theirs)?;
     let known = verdict(held.theirs.as_ref());
     if known == Some(says) || known == Some(Verdict::Withdrawn) {
         return Ok(());
     }
-    house.store.agreement_half(&held.accord, Half::Theirs, theirs).await?;
+    if !house.store.agreement_half(&held.accord, Half::Theirs, theirs, card).await? {
+        return Err(Error::refused("", Reason::Busy, card.node()));
+    }
     house.changed().await;
     tracing::info!(agreement = %held.accord.id, peer = card.node(), "the other side's half has arrived");
     Ok(())

@@ -9,7 +9,7 @@ use qianshou_kernel::{
     config::Config,
     id::Ids,
     identity::{Caller, Role, card},
-    server::{Listener, PeerSet, serve},
+    server::{Listener, PeerSet, Troubles, serve},
 };
 use qianshou_proto::{
     common::v1::EndReason,
@@ -55,6 +55,7 @@ impl Served {
             keys: node.keys.clone(),
             secrets: node.secrets.clone(),
             peers,
+            troubles: Troubles::default(),
             card: card.clone(),
             config: config.exchange.clone(),
             cancel: cancel.clone(),
@@ -72,7 +73,7 @@ impl Served {
     }
 
     async fn meet(&self, other: &Self) {
-        let request = api::AddPeerRequest { card: Some(other.card.clone()), confirmed: Some(true) };
+        let request = api::AddPeerRequest { card: Some(other.card.clone()), confirmed: Some(true), replace: None };
         let peer = self.admin().add_peer(asked(request)).await.unwrap().into_inner().peer.unwrap();
         assert!(peer.added_at_ms.is_some() && peer.fingerprint().len() > 32);
     }

@@ -74,9 +74,9 @@ pub const DAY_MS: i64 = 86_400_000;
 impl TestNode {
     pub async fn new(code: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut keys = NodeKeys::create(&folder.path().join("keys"), code, &[]).unwrap();
-        keys.add_domain("minning", Some([9; 32])).unwrap();
         let clock = Clock::fixed(1_700_000_000_000);
+        let mut keys = NodeKeys::create_on(&folder.path().join("keys"), code, &[], &clock).unwrap();
+        keys.add_domain("minning", Some([9; 32])).unwrap();
         let ledger = Self::ledger(folder.path(), code, &clock).await;
         let secrets = Arc::new(Secrets::new(&keys.seal, &keys.blind).unwrap());
         Self { folder, keys: Arc::new(keys), secrets, ledger, clock }

@@ -9,7 +9,7 @@ use crate::{
     binds,
     db::{Db, Statement, Tx},
     error::{Error, Result},
-    identity::{self, NodeKeys},
+    identity::NodeKeys,
     ledger,
 };
 
@@ -62,9 +62,8 @@ fn signed(keys: &NodeKeys, context: &str, log: Log, number: u64, digest: &[u8]) 
 }
 
 fn holds(keys: &NodeKeys, context: &str, log: Log, number: u64, digest: &[u8], signature: &[u8]) -> bool {
-    let public = keys.signing.verifying_key().to_bytes();
     Signature::decode(signature)
-        .is_ok_and(|signature| identity::verify(&public, context, &place(&keys.node, log, number, digest), &signature))
+        .is_ok_and(|signature| keys.signed(context, &place(&keys.node, log, number, digest), &signature))
 }
 
 /// Takes the head row of a chain, which is the lock that makes several processes right.

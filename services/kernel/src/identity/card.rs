@@ -1,6 +1,8 @@
 //! A card introduces a node to another: its code, its keys, its certificate, its address, signed by itself. It proves that
 //! whoever made it holds the key; that the key is the authority's, two people settle by reading its fingerprint aloud.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use prost::Message as _;
 use qianshou_proto::exchange::v1::Card;
 use rustls::{
@@ -9,9 +11,10 @@ use rustls::{
     server::ParsedCertificate,
 };
 
-use super::{NodeKeys, key_id, peer_name, valid_until_ms, verify};
+use super::{NodeKeys, key_id, peer_name, succession::SUCCESSIONS_MAX, valid_until_ms, validity_ms, verify};
 use crate::{
-    error::{Reason, Refusal, Result},
+    clock::{day_of, format_day},
+    error::{Reason, Refusal, Result, Violation, is_hidden},
     id::is_node,
 };
 
@@ -33,9 +36,10 @@ pub fn card(keys: &NodeKeys, display_name: &str, address: &str) -> Card {
         signing_key: Some(keys.signing.verifying_key().to_bytes().to_vec().into()),
         key_id: Some(keys.key_id.clone()),
         signature: None,
+        successions: vec![],
     };
     let signature = keys.sign(CARD_CONTEXT, &unsigned.encode_to_vec());
-    Card { signature: Some(signature), ..unsigned }
+    Card { signature: Some(signature), successions: keys.successions.clone(), ..unsigned }
 }
 
 /// Whether a card is whole, of a sound size and signed by its own key.
@@ -49,11 +53,13 @@ pub fn check_card(card: &Card) -> Result<(), Refusal> {
     let node = card.node.as_deref().unwrap_or_default();
     ensure(is_node(node), "node")?;
     ensure(text(card.display_name.as_deref(), NAME_MAX_CHARS), "display_name")?;
-    ensure(text(card.address.as_deref(), ADDRESS_MAX_CHARS) && is_address(card.address.as_deref()), "address")?;
+    ensure(text(card.address.as_deref(), ADDRESS_MAX_CHARS), "address")?;
+    check_address(card.address.as_deref().unwrap_or_default())?;
+    ensure(card.successions.len() <= SUCCESSIONS_MAX, "successions")?;
     ensure(is_certificate_of(node, card.certificate.as_deref().unwrap_or_default()), "certificate")?;
     let key: Option<[u8; 32]> = card.signing_key.as_deref().and_then(|key| key.try_into().ok());
     ensure(key.is_some_and(|key| card.key_id.as_deref() == Some(&key_id(&key))), "signing_key")?;
-    let signed = Card { signature: None, ..card.clone() }.encode_to_vec();
+    let signed = Card { signature: None, successions: vec![], ..card.clone() }.encode_to_vec();
     let holds =
         key.zip(card.signature.as_ref()).is_some_and(|(key, signature)| verify(&key, CARD_CONTEXT, &signed, signature));
     ensure(holds, "signature")
@@ -61,13 +67,82 @@ pub fn check_card(card: &Card) -> Result<(), Refusal> {
 
 fn text(text: Option<&str>, max_chars: usize) -> bool {
     let text = text.unwrap_or_default();
-    text.chars().count() <= max_chars && !text.chars().any(char::is_control)
+    text.chars().count() <= max_chars && !text.chars().any(is_hidden)
 }
 
-fn is_address(address: Option<&str>) -> bool {
-    let address = address.unwrap_or_default();
-    address.is_empty()
-        || address.parse::<http::Uri>().is_ok_and(|uri| uri.scheme_str() == Some("https") && uri.host().is_some())
+/// Whether a card's certificate holds at this instant.
+///
+/// # Errors
+/// A refusal that says since when or until when it does not.
+pub fn check_days(card: &Card, now_ms: i64) -> Result<(), Refusal> {
+    let day = |ms| format_day(day_of(ms));
+    let (zh, en) = match validity_ms(card.certificate.as_deref().unwrap_or_default()) {
+        Some((from, _)) if now_ms < from => (
+            format!("证书自 {} 起方有效；请核对两个节点的时钟", day(from)),
+            format!("its certificate begins on {}; check both nodes' clocks", day(from)),
+        ),
+        Some((_, until)) if until < now_ms => (
+            format!("证书已于 {} 失效；请对方执行 qianshou key renew 后重新提供名片", day(until)),
+            format!(
+                "its certificate ended on {}; its node runs `qianshou key renew` and hands over a new card",
+                day(until)
+            ),
+        ),
+        Some(_) => return Ok(()),
+        None => ("证书无法读取".to_owned(), "its certificate cannot be read".to_owned()),
+    };
+    Err(refused(&format!("名片不成立：{zh}"), &format!("the card does not hold: {en}")))
+}
+
+fn refused(zh: &str, en: &str) -> Refusal {
+    let (zh, en) = (format!("card：{zh}"), format!("card: {en}"));
+    Refusal(vec![Violation { field: "card".to_owned(), reason: Reason::CardInvalid, zh, en }])
+}
+
+/// A peer is called at `https://host:port` and nowhere else. The address is not repeated: it may hold a password.
+fn check_address(address: &str) -> Result<(), Refusal> {
+    if address.is_empty() {
+        return Ok(());
+    }
+    let uri = address.parse::<http::Uri>().ok().filter(|uri| uri.scheme_str() == Some("https"));
+    let host = uri.as_ref().and_then(http::Uri::host).filter(|host| !host.is_empty());
+    let (Some(uri), Some(host)) = (&uri, host) else {
+        return Err(Refusal::one("card", Reason::CardInvalid, "address"));
+    };
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(refused(
+            "地址中不得含用户名或口令（address：https://主机:端口）",
+            "its address must not hold a user or a password (address: https://host:port)",
+        ));
+    }
+    if uri.path() != "/" || uri.query().is_some() {
+        return Err(Refusal::one("card", Reason::CardInvalid, "address"));
+    }
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(ip) if !may_call(ip) => Err(refused(
+            "地址是链路本地、云元数据、组播或未指定地址，不得呼叫（address）",
+            "its address is link-local, a cloud's metadata, multicast or unspecified, and is not called (address)",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a peer may be called at this address. Link-local addresses and those of clouds' metadata answer what is nobody else's business;
+/// loopback is called, for two nodes of one machine, and whoever answers there needs the pinned key.
+#[must_use]
+pub fn may_call(ip: IpAddr) -> bool {
+    const METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+    const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let nowhere = ip.is_unspecified() || ip.is_broadcast() || ip.is_multicast();
+            !nowhere && !ip.is_link_local() && ip != METADATA_V4
+        }
+        IpAddr::V6(ip) => {
+            let link_local = ip.segments()[0] & 0xffc0 == 0xfe80;
+            !ip.is_unspecified() && !ip.is_multicast() && !link_local && ip != METADATA_V6
+        }
+    }
 }
 
 fn is_certificate_of(node: &str, der: &[u8]) -> bool {
@@ -83,6 +158,7 @@ fn is_certificate_of(node: &str, der: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
 
     type Touch = fn(&mut Card, other: &Card);
 
@@ -126,7 +202,52 @@ mod tests {
         endless.certificate = Some(certificate.into());
         endless.signature = Some(keys.sign(CARD_CONTEXT, &endless.encode_to_vec()));
         assert!(check_card(&endless).is_err(), "its end cannot be read");
+        for hidden in ["two\nlines", "反\u{202e}向", "\u{1b}[31m红", "零\u{2066}宽"] {
+            assert!(check_card(&card(&keys, hidden, "")).is_err(), "{hidden:?}");
+        }
         assert!(check_card(&card(&keys, &"长".repeat(201), "")).is_err());
-        assert!(check_card(&card(&keys, "two\nlines", "")).is_err());
+    }
+
+    #[test]
+    fn a_card_says_an_address_that_may_be_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = NodeKeys::create(&folder.path().join("64"), "64", &[]).unwrap();
+        for address in
+            ["https://nx.example:7443", "https://127.0.0.1:7443", "https://[::1]:7443", "https://10.1.2.3", ""]
+        {
+            check_card(&card(&keys, "", address)).unwrap();
+        }
+        for address in [
+            "https://user:geheim@nx.example",
+            "https://geheim@nx.example:7443",
+            "https://169.254.169.254",
+            "https://[fe80::1]:7443",
+            "https://[febf::1]",
+            "https://[::ffff:169.254.169.254]:80",
+            "https://100.100.100.200",
+            "https://[fd00:ec2::254]",
+            "https://0.0.0.0:7443",
+            "https://[::]:7443",
+            "https://224.0.0.1",
+            "https://nx.example/path",
+            "https://nx.example/?query",
+            "https://:7443",
+        ] {
+            let refusal = check_card(&card(&keys, "", address)).unwrap_err();
+            assert_eq!(refusal.reason(), Reason::CardInvalid, "{address}");
+            assert!(refusal.0[0].en.contains("address") && !refusal.to_string().contains("geheim"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_holds_on_its_days() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::fixed(1_717_214_400_000);
+        let keys = NodeKeys::create_on(&folder.path().join("64"), "64", &[], &clock).unwrap();
+        let card = card(&keys, "", "");
+        let days = |days: i64| check_days(&card, clock.now_ms() + days * 86_400_000);
+        assert!(days(0).is_ok() && days(20 * 365 - 1).is_ok());
+        assert!(days(-2).unwrap_err().to_string().contains("begins on 2024-05-31"), "{}", days(-2).unwrap_err());
+        assert!(days(20 * 365 + 1).unwrap_err().to_string().contains("ended on 2044-05-27"));
     }
 }

@@ -13,6 +13,7 @@ use ed25519_dalek::{
     SigningKey,
     pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, spki::der::pem::LineEnding},
 };
+use qianshou_proto::exchange::v1::Succession;
 use rand::{TryRngCore as _, rngs::OsRng};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -22,6 +23,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
+use super::renewal;
 use crate::{
     clock::Clock,
     config::Loaded,
@@ -56,6 +58,10 @@ pub struct NodeKeys {
     pub seal: [u8; 32],
     /// Pseudonym domains by name. Whoever holds such a key can enumerate identity numbers.
     pub domains: BTreeMap<String, [u8; 32]>,
+    /// Public halves of the signing keys that this node had before: what it has kept was signed by them.
+    pub former: Vec<[u8; 32]>,
+    /// How the signing key came to follow those before it, as the card tells it.
+    pub successions: Vec<Succession>,
     directory: PathBuf,
 }
 
@@ -72,14 +78,28 @@ impl NodeKeys {
     /// # Errors
     /// A refusal if the node's code or a name is not one, or if keys are there already.
     pub fn create(directory: &Path, node: &str, names: &[String]) -> Result<Self> {
-        Self::create_apart(directory, directory, node, names)
+        Self::create_on(directory, node, names, &Clock::system())
+    }
+
+    /// As [`NodeKeys::create`], by another clock: certificates hold from its yesterday on.
+    ///
+    /// # Errors
+    /// As [`NodeKeys::create`].
+    pub fn create_on(directory: &Path, node: &str, names: &[String], clock: &Clock) -> Result<Self> {
+        Self::create_apart(directory, directory, node, names, clock)
     }
 
     /// As [`NodeKeys::create`], with the key that seals identity numbers in another folder.
     ///
     /// # Errors
     /// As [`NodeKeys::create`]; a seal key that is there already is not taken.
-    pub fn create_apart(directory: &Path, seal_directory: &Path, node: &str, names: &[String]) -> Result<Self> {
+    pub fn create_apart(
+        directory: &Path,
+        seal_directory: &Path,
+        node: &str,
+        names: &[String],
+        clock: &Clock,
+    ) -> Result<Self> {
         if !is_node(node) {
             return Err(Error::refused("node", Reason::Malformed, "an administrative code such as 64"));
         }
@@ -95,8 +115,8 @@ impl NodeKeys {
         if let Some(parent) = directory.parent() {
             fs::create_dir_all(parent)?;
         }
-        let written = write_all(&draft, node, names, &SigningKey::from_bytes(&random), &blind, &seal)
-            .and_then(|()| Ok(fs::rename(&draft, directory)?));
+        let secrets = Secrets { signing: SigningKey::from_bytes(&random), blind, seal };
+        let written = write_all(&draft, node, names, &secrets, clock).and_then(|()| Ok(fs::rename(&draft, directory)?));
         if let Err(cause) = written {
             // What is left of the draft is of no use to anyone; the first cause is the one to tell.
             drop(fs::remove_dir_all(&draft));
@@ -184,6 +204,8 @@ impl NodeKeys {
             blind: read_secret(&directory.join("blind.key"))?,
             seal: read_secret(&seal_directory.join(SEAL))?,
             domains,
+            former: renewal::former(directory)?,
+            successions: renewal::successions(directory)?,
             directory: directory.to_owned(),
         })
     }
@@ -223,7 +245,7 @@ impl TlsIdentity {
         self.chain.first().map_or(&[], |leaf| leaf.as_ref())
     }
 
-    fn read(directory: &Path, name: &str) -> Result<Self> {
+    pub(super) fn read(directory: &Path, name: &str) -> Result<Self> {
         let (pem, key) = (directory.join(format!("{name}.pem")), directory.join(format!("{name}.key")));
         let chain = CertificateDer::pem_slice_iter(read(&pem)?.as_bytes()).collect::<std::result::Result<Vec<_>, _>>();
         let chain = chain.map_err(|cause| unreadable(&pem, cause))?;
@@ -269,59 +291,83 @@ pub fn fresh_secret() -> Result<[u8; 32]> {
     Ok(secret)
 }
 
-fn write_all(
-    draft: &Path,
-    node: &str,
-    names: &[String],
-    signing: &SigningKey,
-    blind: &[u8],
-    seal: &[u8],
-) -> Result<()> {
+/// What is drawn for a new node.
+struct Secrets {
+    signing: SigningKey,
+    blind: [u8; 32],
+    seal: [u8; 32],
+}
+
+fn write_all(draft: &Path, node: &str, names: &[String], secrets: &Secrets, clock: &Clock) -> Result<()> {
     let folder = |path: &Path| DirBuilder::new().mode(0o700).create(path);
     folder(draft)?;
     folder(&draft.join("domains"))?;
-    let pem = signing.to_pkcs8_pem(LineEnding::LF).map_err(|cause| Error::broken(format!("signing key: {cause}")))?;
-    let authority = authority(node).map_err(certificate)?;
-    let mut at = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-    at.extend(names.iter().filter(|name| *name != "localhost").cloned());
-    let named = |_| Error::refused("names", Reason::Malformed, "host names or addresses");
-    let (server, server_key) =
-        leaf(&authority, node, CertificateParams::new(at).map_err(named)?, false).map_err(certificate)?;
-    let own = CertificateParams::new(vec![peer_name(node)]).map_err(certificate)?;
-    let (peer, peer_key) = leaf(&authority, node, own, true).map_err(certificate)?;
+    let generate = || KeyPair::generate().map_err(certificate);
+    let authority = authority(node, generate()?, clock).map_err(certificate)?;
+    let (server_key, peer_key) = (generate()?, generate()?);
+    let server = server_certificate(&authority, node, names, &server_key, clock)?;
+    let peer = peer_certificate(&authority, node, &peer_key, clock)?;
     for (name, text) in [
         ("node", node),
-        ("signing.pem", &pem),
+        ("signing.pem", &signing_pem(&secrets.signing)?),
         ("ca.pem", &authority.pem()),
         ("ca.key", &authority.key().serialize_pem()),
         ("server.pem", &server),
-        ("server.key", &server_key),
+        ("server.key", &server_key.serialize_pem()),
         ("peer.pem", &peer),
-        ("peer.key", &peer_key),
-        ("blind.key", &hex::encode(blind)),
-        (SEAL, &hex::encode(seal)),
+        ("peer.key", &peer_key.serialize_pem()),
+        ("blind.key", &hex::encode(secrets.blind)),
+        (SEAL, &hex::encode(secrets.seal)),
     ] {
         write(&draft.join(name), text)?;
     }
     sync_folder(draft)
 }
 
-fn authority(node: &str) -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Error> {
+pub(super) fn signing_pem(signing: &SigningKey) -> Result<String> {
+    let pem = signing.to_pkcs8_pem(LineEnding::LF).map_err(|cause| Error::broken(format!("signing key: {cause}")))?;
+    Ok(pem.to_string())
+}
+
+pub(super) type Authority = CertifiedIssuer<'static, KeyPair>;
+
+pub(super) fn authority(node: &str, key: KeyPair, clock: &Clock) -> Result<Authority, rcgen::Error> {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, format!("Qianshou {node}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    term(&mut params, AUTHORITY_TERM_YEARS);
-    CertifiedIssuer::self_signed(params, KeyPair::generate()?)
+    term(&mut params, AUTHORITY_TERM_YEARS, clock);
+    CertifiedIssuer::self_signed(params, key)
 }
 
-/// A certificate and its key, both as PEM.
+/// What people's programs are shown, as PEM.
+pub(super) fn server_certificate(
+    authority: &Authority,
+    node: &str,
+    names: &[String],
+    key: &KeyPair,
+    clock: &Clock,
+) -> Result<String> {
+    let mut at = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    at.extend(names.iter().filter(|name| *name != "localhost").cloned());
+    let named = |_| Error::refused("names", Reason::Malformed, "host names or addresses");
+    leaf(authority, node, CertificateParams::new(at).map_err(named)?, key, clock, false).map_err(certificate)
+}
+
+/// What peers are shown, as PEM.
+pub(super) fn peer_certificate(authority: &Authority, node: &str, key: &KeyPair, clock: &Clock) -> Result<String> {
+    let own = CertificateParams::new(vec![peer_name(node)]).map_err(certificate)?;
+    leaf(authority, node, own, key, clock, true).map_err(certificate)
+}
+
 fn leaf(
-    authority: &CertifiedIssuer<'static, KeyPair>,
+    authority: &Authority,
     node: &str,
     mut params: CertificateParams,
+    key: &KeyPair,
+    clock: &Clock,
     as_client: bool,
-) -> Result<(String, String), rcgen::Error> {
+) -> Result<String, rcgen::Error> {
     params.distinguished_name.push(DnType::CommonName, format!("Qianshou node {node}"));
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -329,33 +375,31 @@ fn leaf(
         params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
     }
     params.use_authority_key_identifier_extension = true;
-    term(&mut params, LEAF_TERM_YEARS);
-    let key = KeyPair::generate()?;
-    Ok((params.signed_by(&key, authority)?.pem(), key.serialize_pem()))
+    term(&mut params, LEAF_TERM_YEARS, clock);
+    Ok(params.signed_by(key, authority)?.pem())
 }
 
 /// From yesterday, for clocks that differ.
-fn term(params: &mut CertificateParams, years: i64) {
-    let now =
-        OffsetDateTime::from_unix_timestamp(Clock::system().now_ms() / 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+fn term(params: &mut CertificateParams, years: i64, clock: &Clock) {
+    let now = OffsetDateTime::from_unix_timestamp(clock.now_ms() / 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     params.not_before = now - time::Duration::days(1);
     params.not_after = now + time::Duration::days(years * 365);
 }
 
-fn certificate(cause: rcgen::Error) -> Error {
+pub(super) fn certificate(cause: rcgen::Error) -> Error {
     Error::broken(format!("certificate: {cause}"))
 }
 
-fn unreadable(path: &Path, cause: impl fmt::Display) -> Error {
+pub(super) fn unreadable(path: &Path, cause: impl fmt::Display) -> Error {
     Error::broken(format!("{}: {cause}", path.display()))
 }
 
-fn signing_key(directory: &Path) -> Result<SigningKey> {
+pub(super) fn signing_key(directory: &Path) -> Result<SigningKey> {
     let path = directory.join("signing.pem");
     SigningKey::from_pkcs8_pem(&read(&path)?).map_err(|cause| unreadable(&path, cause))
 }
 
-fn read(path: &Path) -> Result<String> {
+pub(super) fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).map_err(|cause| unreadable(path, cause))
 }
 
@@ -365,13 +409,13 @@ fn read_secret(path: &Path) -> Result<[u8; 32]> {
     bytes.ok_or_else(|| unreadable(path, "64 hexadecimal digits are expected"))
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     writeln!(file, "{}", text.trim_end())?;
     Ok(file.sync_all()?)
 }
 
-fn sync_folder(path: &Path) -> Result<()> {
+pub(super) fn sync_folder(path: &Path) -> Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     Ok(File::open(path)?.sync_all()?)
 }

@@ -2,23 +2,27 @@
 //! P-256, and keeps the keys that hide persons.
 //!
 //! Never prints a secret, never stores a token's secret, never trusts a certificate for the name in it: a peer's is pinned
-//! whole, and a card is worth what the person who compared its fingerprint says.
+//! by its key, and a card is worth what the person who compared its fingerprint says.
 
 mod caller;
 mod card;
 mod certificate;
 mod keys;
+mod renewal;
 mod store;
+mod succession;
 mod token;
 
 pub use caller::{Caller, Role};
-pub use card::{CARD_CONTEXT, card, check_card};
-pub use certificate::valid_until_ms;
+pub use card::{CARD_CONTEXT, card, check_card, check_days, may_call};
+pub use certificate::{public_key, valid_until_ms, validity_ms};
 pub use keys::{NodeKeys, SEAL, TlsIdentity, fresh_secret, key_id, peer_name};
+pub use renewal::Renewed;
 pub use store::{NewToken, StoredTokens, TokenDesk};
+pub use succession::{SUCCESSION_CONTEXT, keys_before, succession};
 pub use token::{CachedTokens, Tokens, generate_token, hash_token};
 
-use ed25519_dalek::{Signer, VerifyingKey};
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use qianshou_proto::exchange::v1::Signature;
 use sha2::{Digest, Sha256};
 
@@ -29,12 +33,22 @@ impl NodeKeys {
     /// Signs bytes for one purpose. A signature made in one context means nothing in another.
     #[must_use]
     pub fn sign(&self, context: &str, bytes: &[u8]) -> Signature {
-        let signature = self.signing.sign(&message(context, bytes)).to_bytes();
-        Signature {
-            suite: Some(SUITE.into()),
-            key_id: Some(self.key_id.clone()),
-            value: Some(signature.to_vec().into()),
-        }
+        sign(&self.signing, context, bytes)
+    }
+
+    /// Whether this node signed these bytes in this context, with the key it has or with one that it had.
+    #[must_use]
+    pub fn signed(&self, context: &str, bytes: &[u8], signature: &Signature) -> bool {
+        let current = self.signing.verifying_key().to_bytes();
+        std::iter::once(&current).chain(&self.former).any(|key| verify(key, context, bytes, signature))
+    }
+}
+
+fn sign(key: &SigningKey, context: &str, bytes: &[u8]) -> Signature {
+    Signature {
+        suite: Some(SUITE.into()),
+        key_id: Some(key_id(key.verifying_key().as_bytes())),
+        value: Some(key.sign(&message(context, bytes)).to_bytes().to_vec().into()),
     }
 }
 

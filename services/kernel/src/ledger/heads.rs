@@ -25,14 +25,19 @@ pub const HEAD_CONTEXT: &str = "qianshou.head.v1";
 /// How long every head is kept.
 const KEEP_ALL_MS: i64 = 30 * 86_400_000;
 
-/// Signs where the ledger stands, if it has moved since it last did; answers whether it had.
+/// Signs where the ledger stands, if it has moved since it last did, or its key was replaced; answers whether it did.
 pub async fn sign(db: &Db, keys: &NodeKeys, now_ms: i64) -> Result<bool> {
-    const KEEP: &str =
-        "INSERT INTO heads (position, at, body, signature) VALUES ($1, $2, $3, $4) ON CONFLICT (position) DO NOTHING";
+    const KEEP: &str = "INSERT INTO heads (position, at, body, signature) VALUES ($1, $2, $3, $4) \
+                        ON CONFLICT (position) DO UPDATE SET at = excluded.at, body = excluded.body, signature = excluded.signature";
     let head = head(db).await?;
-    let newest = db.fetch_one("SELECT MAX(position) FROM heads", vec![]).await?;
-    let newest = newest.map(|row| row.maybe_int(0)).transpose()?.flatten().unwrap_or(0);
-    if head.position <= u64::try_from(newest).unwrap_or(0) {
+    let newest = db.fetch_one("SELECT position, signature FROM heads ORDER BY position DESC LIMIT 1", vec![]).await?;
+    if let Some(row) = newest {
+        let signature = Signature::decode(&row.bytes(1)?[..]).unwrap_or_default();
+        // After a change of key what stands is signed again, for peers do not take the former key's word.
+        if head.position < row.count(0)? || (head.position == row.count(0)? && signature.key_id() == keys.key_id) {
+            return Ok(false);
+        }
+    } else if head.position == 0 {
         return Ok(false);
     }
     let body = LedgerHeadBody {

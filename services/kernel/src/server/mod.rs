@@ -7,7 +7,7 @@
 //! A connection to the people's door is a stranger's until a call on it brought a token: strangers have half of the places, no address has
 //! more than its share, and who brings no token in time is closed.
 //!
-//! Never trusts a certificate for what it says, only for being the pinned one, byte for byte; never lets a call through
+//! Never trusts a certificate for what it says, only for having the pinned key, on its days; never lets a call through
 //! without a caller, health apart; never cuts a stream because it lasts, only because its peer was removed or the
 //! drain is over.
 

@@ -1,4 +1,5 @@
-//! The pinned certificates of peers: a set that changes while doors are open.
+//! The pinned keys of peers' certificates: a set that changes while doors are open. A certificate that was renewed for the same key goes
+//! on holding.
 
 use std::{
     collections::BTreeMap,
@@ -7,9 +8,11 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-/// Which certificate is which node's. Clones share the set.
+use crate::{clock::Clock, identity::public_key};
+
+/// Which certificate's key is which node's. Clones share the set.
 #[derive(Clone, Debug, Default)]
-pub struct PeerSet(Arc<RwLock<Set>>);
+pub struct PeerSet(Arc<RwLock<Set>>, Clock);
 
 #[derive(Debug, Default)]
 struct Set {
@@ -19,12 +22,27 @@ struct Set {
 
 #[derive(Debug)]
 struct Pinned {
-    certificate: Vec<u8>,
+    key: Vec<u8>,
     removed: CancellationToken,
 }
 
+/// What is pinned of a certificate: its key with its algorithm, or all of what is none.
+pub(super) fn pin(certificate: &[u8]) -> &[u8] {
+    public_key(certificate).unwrap_or(certificate)
+}
+
 impl PeerSet {
-    /// Pins a node's certificate (DER). Another one in its place is removed; the same again changes nothing.
+    /// An empty set, for doors that judge certificates' days by this clock.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self(Arc::default(), clock)
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.1
+    }
+
+    /// Pins the key of a node's certificate (DER). Another one in its place is removed; the same again changes nothing.
     pub fn add(&self, node: &str, certificate: &[u8]) {
         let mut set = self.0.write().unwrap_or_else(PoisonError::into_inner);
         set.changes += 1;
@@ -63,7 +81,7 @@ impl PeerSet {
         }
     }
 
-    /// The node whose certificate (DER) this is.
+    /// The node whose key is in this certificate (DER).
     #[must_use]
     pub fn node_of(&self, certificate: &[u8]) -> Option<String> {
         self.find(certificate).map(|(node, _)| node)
@@ -72,17 +90,18 @@ impl PeerSet {
     /// The node, and the token that its removal cancels.
     pub(super) fn find(&self, certificate: &[u8]) -> Option<(String, CancellationToken)> {
         let set = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let found = set.peers.iter().find(|(_, pinned)| pinned.certificate == certificate);
+        let found = set.peers.iter().find(|(_, pinned)| pinned.key == pin(certificate));
         found.map(|(node, pinned)| (node.clone(), pinned.removed.clone()))
     }
 }
 
 impl Set {
     fn pin(&mut self, node: &str, certificate: &[u8]) {
-        if self.peers.get(node).is_some_and(|pinned| pinned.certificate == certificate) {
+        let key = pin(certificate);
+        if self.peers.get(node).is_some_and(|pinned| pinned.key == key) {
             return;
         }
-        let pinned = Pinned { certificate: certificate.to_vec(), removed: CancellationToken::new() };
+        let pinned = Pinned { key: key.to_vec(), removed: CancellationToken::new() };
         if let Some(former) = self.peers.insert(node.to_owned(), pinned) {
             former.removed.cancel();
         }
@@ -94,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_is_pinned_whole_and_replaced_whole() {
+    fn a_key_is_pinned_whole_and_replaced_whole() {
         let peers = PeerSet::default();
         peers.add("35", b"one");
         let (node, removed) = peers.find(b"one").unwrap();
@@ -107,6 +126,23 @@ mod tests {
         let (_, removed) = peers.find(b"two").unwrap();
         assert!(peers.remove("35") && !peers.remove("35") && removed.is_cancelled());
     }
+
+    #[test]
+    fn a_certificate_renewed_for_its_key_holds_and_cuts_nothing() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = |key: &rcgen::KeyPair, year: i32| {
+            let mut params = rcgen::CertificateParams::new(vec!["x".into()]).unwrap();
+            params.not_after = rcgen::date_time_ymd(year, 1, 1);
+            params.self_signed(key).unwrap().der().to_vec()
+        };
+        let peers = PeerSet::default();
+        peers.add("35", &certificate(&key, 2030));
+        let (_, removed) = peers.find(&certificate(&key, 2050)).unwrap();
+        peers.add("35", &certificate(&key, 2050));
+        assert!(!removed.is_cancelled());
+        assert_eq!(peers.node_of(&certificate(&rcgen::KeyPair::generate().unwrap(), 2030)), None);
+    }
+
     #[test]
     fn what_another_process_pinned_or_removed_is_taken_over() {
         let peers = PeerSet::default();

@@ -13,6 +13,7 @@ use tower::{Service as _, ServiceExt as _};
 
 use super::*;
 use crate::{
+    clock::Clock,
     config::{Config, MethodLimits},
     identity::{Caller, Role, generate_token, hash_token},
     line::Line,
@@ -29,6 +30,11 @@ struct Node {
 fn node(code: &str) -> Node {
     let folder = tempfile::tempdir().unwrap();
     Node { keys: NodeKeys::create(&folder.path().join("keys"), code, &[]).unwrap(), _folder: folder }
+}
+
+fn node_of(clock: &Clock) -> Node {
+    let folder = tempfile::tempdir().unwrap();
+    Node { keys: NodeKeys::create_on(&folder.path().join("keys"), "35", &[], clock).unwrap(), _folder: folder }
 }
 
 /// A door that answers, and how to end it.
@@ -117,7 +123,7 @@ async fn a_pinned_peer_is_known_by_its_certificate() {
     let peers = PeerSet::default();
     peers.add("35", client.keys.peer.leaf());
     let open = open_to_peers(&server, &peers).await;
-    let line = Line::to_peer(&open.address, &client.keys, server.keys.peer.leaf()).unwrap();
+    let line = Line::to_peer(&open.address, &client.keys, server.keys.peer.leaf(), &Clock::system()).unwrap();
     assert_eq!(call(&line, WHO).await.as_deref(), Ok("nodes/35:reader:"));
     let answer = HealthClient::new(line).check(HealthCheckRequest { service: "house".into() }).await.unwrap();
     assert_eq!(answer.into_inner().status, 1);
@@ -131,7 +137,7 @@ async fn an_unknown_certificate_gets_no_connection() {
     peers.add("35", client.keys.peer.leaf());
     let open = open_to_peers(&server, &peers).await;
     // The same name in it, but not the same certificate.
-    let line = Line::to_peer(&open.address, &stranger.keys, server.keys.peer.leaf()).unwrap();
+    let line = Line::to_peer(&open.address, &stranger.keys, server.keys.peer.leaf(), &Clock::system()).unwrap();
     assert_eq!(call(&line, WHO).await, Err(Code::Unavailable));
     // No certificate at all.
     let line = to(&server, &open, Some(secret()));
@@ -147,7 +153,7 @@ async fn a_pinned_certificate_without_its_key_gets_no_connection() {
     let open = open_to_peers(&server, &peers).await;
     let mut answers = Vec::new();
     for signer in [&client, &thief] {
-        let mut config = pinning(&client.keys, server.keys.peer.leaf()).unwrap();
+        let mut config = pinning(&client.keys, server.keys.peer.leaf(), &Clock::system()).unwrap();
         let key = rustls::crypto::ring::sign::any_supported_type(&signer.keys.peer.key).unwrap();
         let shown = rustls::sign::CertifiedKey::new(client.keys.peer.chain.clone(), key);
         config.client_auth_cert_resolver = Arc::new(rustls::sign::SingleCertAndKey::from(shown));
@@ -167,9 +173,43 @@ async fn a_client_speaks_to_the_pinned_server_only() {
     let peers = PeerSet::default();
     peers.add("35", client.keys.peer.leaf());
     let open = open_to_peers(&server, &peers).await;
-    let line = Line::to_peer(&open.address, &client.keys, other.keys.peer.leaf()).unwrap();
+    let line = Line::to_peer(&open.address, &client.keys, other.keys.peer.leaf(), &Clock::system()).unwrap();
     assert_eq!(call(&line, WHO).await, Err(Code::Unavailable));
     open.end().await;
+}
+
+/// Either end refuses a certificate that does not hold on the day, whoever it is pinned for; one that was renewed for its key is taken.
+#[tokio::test]
+async fn a_certificate_out_of_its_days_gets_no_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let made =
+        |name: &str, ms: i64| NodeKeys::create_on(&folder.path().join(name), "35", &[], &Clock::fixed(ms)).unwrap();
+    let (past, future, today) = (946_684_800_000, 2_524_608_000_000, Clock::fixed(1_717_214_400_000));
+    let (server, ended, early) = (node_of(&today), made("ended", past), made("early", future));
+    for keys in [&ended, &early] {
+        let peers = PeerSet::new(today.clone());
+        peers.add("35", keys.peer.leaf());
+        let open = open_to_peers(&server, &peers).await;
+        let line = Line::to_peer(&open.address, keys, server.keys.peer.leaf(), &today).unwrap();
+        assert_eq!(call(&line, WHO).await, Err(Code::Unavailable), "as a client");
+        open.end().await;
+    }
+    let client = node_of(&today);
+    for (name, past_or_future) in [("ended", &ended), ("early", &early)] {
+        let peers = PeerSet::new(today.clone());
+        peers.add("35", client.keys.peer.leaf());
+        let open = open(Listener::peers(any_port(), past_or_future, peers).await.unwrap(), limits()).await;
+        let line = Line::to_peer(&open.address, &client.keys, past_or_future.peer.leaf(), &today).unwrap();
+        assert_eq!(call(&line, WHO).await, Err(Code::Unavailable), "as a server");
+        NodeKeys::renew(&folder.path().join(name), &[], &today).unwrap();
+        let renewed = NodeKeys::open(&folder.path().join(name)).unwrap();
+        let peers = PeerSet::new(today.clone());
+        peers.add("35", client.keys.peer.leaf());
+        let again = self::open(Listener::peers(any_port(), &renewed, peers).await.unwrap(), limits()).await;
+        let line = Line::to_peer(&again.address, &client.keys, past_or_future.peer.leaf(), &today).unwrap();
+        assert_eq!(call(&line, WHO).await.as_deref(), Ok("nodes/35:reader:"), "its pin is still the old certificate's");
+        (open.end().await, again.end().await);
+    }
 }
 
 #[tokio::test]
@@ -180,7 +220,7 @@ async fn removal_cuts_an_open_connection() {
     peers.add("50", kept.keys.peer.leaf());
     let open = open_to_peers(&server, &peers).await;
     let watch = async |client: &Node| {
-        let line = Line::to_peer(&open.address, &client.keys, server.keys.peer.leaf()).unwrap();
+        let line = Line::to_peer(&open.address, &client.keys, server.keys.peer.leaf(), &Clock::system()).unwrap();
         let request = HealthCheckRequest { service: "house".into() };
         let mut stream = HealthClient::new(line.clone()).watch(request).await.unwrap().into_inner();
         assert!(stream.message().await.unwrap().is_some());

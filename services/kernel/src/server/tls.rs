@@ -1,5 +1,5 @@
 //! How both ends of a connection know each other. People's programs trust our certificate authority; peers trust exactly
-//! one certificate, byte for byte, and its owner proves in the handshake that the key is theirs.
+//! one key, whose owner proves in the handshake that it is theirs, in whatever certificate that holds today by the node's clock.
 //!
 //! Sessions are never resumed between peers: a resumed session would show no certificate.
 
@@ -18,10 +18,11 @@ use rustls::{
     version::TLS13,
 };
 
-use super::PeerSet;
+use super::{PeerSet, peers::pin};
 use crate::{
+    clock::Clock,
     error::{Error, Reason, Result},
-    identity::{NodeKeys, TlsIdentity},
+    identity::{NodeKeys, TlsIdentity, validity_ms},
 };
 
 const H2: &[u8] = b"h2";
@@ -41,7 +42,8 @@ pub(super) fn people(keys: &NodeKeys) -> Result<ServerConfig> {
 pub(super) fn peers(keys: &NodeKeys, peers: PeerSet) -> Result<ServerConfig> {
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13]).map_err(broken)?;
     let TlsIdentity { chain, key } = &keys.peer;
-    let verifier = Arc::new(Pinned { provider: provider(), accepted: Accepted::AnyOf(peers) });
+    let clock = peers.clock().clone();
+    let verifier = Arc::new(Pinned { provider: provider(), accepted: Accepted::AnyOf(peers), clock });
     let builder = builder.with_client_cert_verifier(verifier);
     let mut config = builder.with_single_cert(chain.clone(), key.clone_key()).map_err(broken)?;
     config.alpn_protocols = vec![H2.into()];
@@ -66,10 +68,11 @@ pub(crate) fn trusting(ca_pem: &[u8]) -> Result<ClientConfig> {
     Ok(config)
 }
 
-/// A client that shows our peer certificate and accepts exactly one server's.
-pub(crate) fn pinning(keys: &NodeKeys, certificate: &[u8]) -> Result<ClientConfig> {
+/// A client that shows our peer certificate and accepts a server's with the key of exactly this one.
+pub(crate) fn pinning(keys: &NodeKeys, certificate: &[u8], clock: &Clock) -> Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13]).map_err(broken)?;
-    let verifier = Arc::new(Pinned { provider: provider(), accepted: Accepted::One(certificate.to_vec()) });
+    let accepted = Accepted::One(pin(certificate).to_vec());
+    let verifier = Arc::new(Pinned { provider: provider(), accepted, clock: clock.clone() });
     let TlsIdentity { chain, key } = &keys.peer;
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = builder.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(broken)?;
@@ -86,11 +89,13 @@ fn broken(cause: TlsError) -> Error {
     Error::Broken(Box::new(cause))
 }
 
-/// Accepts pinned certificates, whatever is written in them; that the other end holds the key is checked as ever.
+/// Accepts certificates with a pinned key that hold at this instant, whatever else is written in them; that the other end holds the key is
+/// checked as ever.
 #[derive(Debug)]
 struct Pinned {
     provider: Arc<CryptoProvider>,
     accepted: Accepted,
+    clock: Clock,
 }
 
 #[derive(Debug)]
@@ -103,9 +108,16 @@ impl Pinned {
     fn accept(&self, certificate: &CertificateDer<'_>) -> Result<(), TlsError> {
         let pinned = match &self.accepted {
             Accepted::AnyOf(peers) => peers.node_of(certificate).is_some(),
-            Accepted::One(one) => one.as_slice() == certificate.as_ref(),
+            Accepted::One(one) => one.as_slice() == pin(certificate),
         };
-        if pinned { Ok(()) } else { Err(CertificateError::ApplicationVerificationFailure.into()) }
+        let now = self.clock.now_ms();
+        match validity_ms(certificate) {
+            _ if !pinned => Err(CertificateError::ApplicationVerificationFailure.into()),
+            Some((from, _)) if now < from => Err(CertificateError::NotValidYet.into()),
+            Some((_, until)) if until < now => Err(CertificateError::Expired.into()),
+            Some(_) => Ok(()),
+            None => Err(CertificateError::BadEncoding.into()),
+        }
     }
 
     fn signed12(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Signed {

@@ -6,7 +6,7 @@ use clap::Args;
 use qianshou_kernel::error::{Error, Reason};
 use serde_json::{Value, json};
 
-use super::Connection;
+use super::{Connection, show};
 use crate::sheet::{self, import::Import, receipt::Summary};
 
 #[derive(Args)]
@@ -49,12 +49,12 @@ impl Options {
             eprintln!("该文件按另一方的一半导入 | the file was taken as the other half: {}", summary.kind);
         }
         if !summary.columns_left.is_empty() {
-            eprintln!("未读取的列 | columns that were not read: {}", summary.columns_left.join("、"));
+            eprintln!("未读取的列 | columns that were not read: {}", show::seen(&summary.columns_left.join("、")));
         }
         if !summary.sheets_left.is_empty() {
-            eprintln!("未读取的工作表 | sheets that were not read: {}", summary.sheets_left.join("、"));
+            eprintln!("未读取的工作表 | sheets that were not read: {}", show::seen(&summary.sheets_left.join("、")));
         }
-        summary.first.iter().for_each(|refused| eprintln!("{refused}"));
+        summary.first.iter().for_each(|refused| eprintln!("{}", show::seen(&refused.to_string())));
         match &self.receipt {
             Some(receipt) if summary.refused > 0 => {
                 eprintln!("全部原因见回执 | every reason is in the receipt: {}", receipt.display());

@@ -7,6 +7,7 @@ mod export;
 mod friendly;
 mod import;
 mod keep;
+mod key;
 mod local;
 mod machine;
 mod remote;
@@ -50,6 +51,11 @@ enum Command {
     Domain {
         #[command(subcommand)]
         command: local::DomainCommand,
+    },
+    /// A node's keys and certificates, renewed or replaced at the machine (stop the node first).
+    Key {
+        #[command(subcommand)]
+        command: key::KeyCommand,
     },
     /// Takes a spreadsheet, row by row; exits 3 if some rows were refused.
     Import(import::Options),
@@ -163,7 +169,7 @@ pub fn run() -> ExitCode {
     match runtime.block_on(dispatch(cli.command)) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("qianshou: {error}");
+            eprintln!("qianshou: {}", show::seen(&error));
             ExitCode::from(1)
         }
     }
@@ -177,6 +183,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, String> {
         Command::Serve(serve) => serve.run().await.map_err(text)?,
         Command::Config { command } => command.run().map_err(text)?,
         Command::Domain { command } => command.run().await.map_err(text)?,
+        Command::Key { command } => command.run().await.map_err(text)?,
         Command::Import(options) => return options.run().await,
         Command::Export(options) => return options.run().await,
         Command::Doctor(doctor) => return doctor.run().await.map_err(text),

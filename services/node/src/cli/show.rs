@@ -2,9 +2,14 @@
 
 use prost::Message;
 use prost_reflect::DynamicMessage;
-use qianshou_kernel::{clock::format_day, kind::descriptors};
+use qianshou_kernel::{clock::format_day, error::shown, kind::descriptors};
 use qianshou_proto::reporting::v1::{Cell, cell};
 use serde_json::{Map, Value, json};
+
+/// Characters of one cell on a terminal.
+const CELL_MAX_CHARS: usize = 2_000;
+/// Characters of one line on a terminal.
+const LINE_MAX_CHARS: usize = 400_000;
 
 /// A contract's message as protobuf JSON, with the field names of the contract.
 pub(crate) fn message(name: &str, message: &impl Message) -> Value {
@@ -70,8 +75,16 @@ fn quotient(numerator: i64, denominator: i64) -> Value {
     if denominator == 0 { Value::Null } else { json!(numerator as f64 / denominator as f64) }
 }
 
+/// A text of several lines, each bounded and without what a terminal would obey.
+pub(crate) fn seen(text: &str) -> String {
+    text.lines().map(|line| shown(line, LINE_MAX_CHARS)).collect::<Vec<_>>().join("\n")
+}
+
 /// Columns, aligned by what a terminal shows: a Chinese character is two wide.
+/// What came from outside is shown without what a terminal would obey, and bounded.
 pub(crate) fn columns(head: &[&str], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| shown(cell, CELL_MAX_CHARS)).collect()).collect();
     let wide = |text: &str| text.chars().map(|c| if (c as u32) < 0x1100 { 1 } else { 2 }).sum::<usize>();
     let width = |i: usize| rows.iter().map(|row| wide(&row[i])).chain([wide(head[i])]).max().unwrap_or(0);
     let line = |cells: Vec<&str>| {
@@ -117,4 +130,18 @@ pub(crate) fn cells(cells: &[Cell]) -> String {
     let several = cells.iter().filter(|cell| cell.in_several_counties.is_some());
     let notes = several.map(|cell| format!("{}: {}", cell.indicator(), cell.note()));
     [table].into_iter().chain(notes).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_not_shown() {
+        let rows = [vec!["红\u{1b}[31m".to_owned(), "反\u{202e}向".to_owned(), "长".repeat(3_000)]];
+        let table = columns(&["a", "b", "c"], &rows);
+        assert!(table.contains("红[31m") && table.contains("反向") && !table.contains('\u{1b}'), "{table}");
+        assert!(table.chars().count() < 2 * CELL_MAX_CHARS + 100);
+        assert_eq!(seen("一\u{7}\n二\u{2066}"), "一\n二");
+    }
 }

@@ -172,7 +172,7 @@ pub(super) async fn introduce_all(nodes: &[DemoNode; 3]) -> Result<()> {
     for from in nodes {
         let card = from.admin().get_card(api::GetCardRequest {}).await.map_err(told)?.into_inner().card;
         for to in nodes.iter().filter(|to| to.code != from.code) {
-            let asked = api::AddPeerRequest { card: card.clone(), confirmed: Some(true) };
+            let asked = api::AddPeerRequest { card: card.clone(), confirmed: Some(true), replace: None };
             to.admin().add_peer(asked).await.map_err(told)?;
         }
     }

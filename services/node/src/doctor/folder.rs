@@ -2,6 +2,8 @@
 
 use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, path::Path, time::Instant};
 
+use super::{Seen, fail, ok, shown, text, warn, worst};
+use crate::certificates::{own, wrong};
 use qianshou_kernel::{
     clock::{Clock, day_of, format_day},
     config::Loaded,
@@ -10,9 +12,6 @@ use qianshou_kernel::{
     files::open_to_others,
     identity::{self, NodeKeys, check_card, valid_until_ms},
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-
-use super::{Seen, fail, ok, shown, text, warn, worst};
 
 const FREE_LEAST_BYTES: u64 = 1 << 30;
 const FREE_FEW_BYTES: u64 = 10 << 30;
@@ -100,24 +99,21 @@ pub(super) fn keys(loaded: &Loaded, keys: &Result<NodeKeys>) -> Seen {
 }
 
 /// No certificate of ours ends soon.
-pub(super) fn certificates(keys: &NodeKeys, clock: &Clock) -> Seen {
-    let ca = fs::read(&keys.ca_path).ok().and_then(|pem| CertificateDer::from_pem_slice(&pem).ok());
-    let ours = [
-        ("ca.pem", ca.as_deref().unwrap_or_default()),
-        ("server.pem", keys.server.leaf()),
-        ("peer.pem", keys.peer.leaf()),
-    ];
-    let mend = "make a new folder with `qianshou init` and take over its certificates";
-    let seen: Vec<Seen> = ours.iter().map(|(name, der)| certificate(name, der, clock.now_ms(), mend)).collect();
+pub(super) fn certificates(keys: &NodeKeys, clock: &Clock, config: &str) -> Seen {
+    let ours = own(keys);
+    let mend = format!("qianshou key renew --config {config}, then start the node again");
+    let seen: Vec<Seen> = ours.iter().map(|(name, der)| certificate(name, der, clock.now_ms(), &mend)).collect();
     let ends = ours.iter().filter_map(|(name, der)| Some(format!("{name} {}", day(valid_until_ms(der)?))));
     worst(seen, ends.collect::<Vec<_>>().join(", "))
 }
 
 /// One certificate's end.
 pub(super) fn certificate(name: &str, der: &[u8], now_ms: i64, mend: &str) -> Seen {
+    if let Some((_, wrong)) = wrong(der, now_ms) {
+        return fail(format!("{name} {wrong}"), mend);
+    }
     match valid_until_ms(der) {
         None => fail(format!("{name} cannot be read"), mend),
-        Some(end) if end <= now_ms => fail(format!("{name} ended on {}", day(end)), mend),
         Some(end) if end <= now_ms + SOON_DAYS * DAY_MS => warn(format!("{name} ends on {}", day(end)), mend),
         Some(end) => ok(format!("{name} {}", day(end))),
     }

@@ -113,7 +113,7 @@ pub async fn examine(config: &Path, line: Option<Line>, clock: &Clock) -> Vec<Ch
     let keys = NodeKeys::of(&loaded);
     report.add(4, folder::keys(&loaded, &keys));
     if let Ok(keys) = &keys {
-        report.add(5, folder::certificates(keys, clock));
+        report.add(5, folder::certificates(keys, clock, &shown));
         report.add(6, folder::card(keys, &loaded));
     }
     let opened = crate::node::database(&loaded).await;

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use qianshou_exchange::{domain::agreement::Held, store::Store};
+use qianshou_exchange::{
+    domain::{agreement::Held, peer::waits},
+    store::Store,
+};
 use qianshou_kernel::{
     clock::{Clock, format_day},
     config::Loaded,
@@ -44,19 +47,19 @@ async fn peers(store: &Store, keys: &NodeKeys, clock: &Clock) -> Result<Seen> {
         let mend = format!("ask node {} for its new card, then qianshou peer add CARD", card.node());
         let der = card.certificate.as_deref().unwrap_or_default();
         seen.push(folder::certificate(&format!("the certificate of node {}", card.node()), der, clock.now_ms(), &mend));
-        seen.push(call(card, keys).await);
+        seen.push(call(card, keys, clock).await);
     }
     let names: Vec<&str> = peers.iter().map(|peer| peer.card.node()).collect();
     Ok(worst(seen, if names.is_empty() { "none | 无".into() } else { names.join(", ") }))
 }
 
-async fn call(card: &Card, keys: &NodeKeys) -> Seen {
+async fn call(card: &Card, keys: &NodeKeys, clock: &Clock) -> Seen {
     let (node, address) = (card.node(), card.address());
     if address.is_empty() {
         return ok(format!("node {node} has no address"));
     }
     let mend = format!("qianshou peer test {node}; ask whether it runs and still pins our card");
-    let line = match Line::to_peer(address, keys, card.certificate.as_deref().unwrap_or_default()) {
+    let line = match Line::to_peer(address, keys, card.certificate.as_deref().unwrap_or_default(), clock) {
         Ok(line) => line,
         Err(error) => return fail(error.to_string(), mend),
     };
@@ -83,6 +86,10 @@ fn agreement(held: &Held, node: &str, today: Date) -> Seen {
     let (id, with) = (&held.accord.id, held.accord.other(node).unwrap_or("?"));
     let sign = format!("qianshou agreement show {id}; qianshou agreement sign {id}");
     let again = "qianshou agreement draft …".to_owned();
+    if let Some(since) = held.waits_since_ms(today) {
+        let (_, en) = waits(with, since);
+        return fail(format!("{id}: {en}"), format!("{sign}; ask node {with} to sign {id} too"));
+    }
     match held.state(today) {
         AgreementState::Draft | AgreementState::Proposed => {
             warn(format!("{id} with {with} waits for our signature"), sign)

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use prost::Message as _;
 use qianshou_kernel::{
     clock::parse_day,
-    error::{Reason, Refusal, Violation},
+    error::{Reason, Refusal, Violation, is_hidden},
     id::is_node,
     joint::Joint,
     kind::Kinds,
@@ -173,6 +173,8 @@ pub struct Held {
     pub ours: Option<Statement>,
     /// The other side's.
     pub theirs: Option<Statement>,
+    /// When a replaced key last made both halves void.
+    pub voided_at_ms: Option<i64>,
 }
 
 impl Held {
@@ -180,6 +182,15 @@ impl Held {
     #[must_use]
     pub fn state(&self, today: Date) -> AgreementState {
         self.accord.state(Joint::of(verdict(self.ours.as_ref()), verdict(self.theirs.as_ref())), today)
+    }
+
+    /// Since when it waits for both sides to sign again, because a key was replaced; `None`: it does not.
+    #[must_use]
+    pub fn waits_since_ms(&self, today: Date) -> Option<i64> {
+        let over = self.accord.ends_on.is_some_and(|ends| ends < today);
+        let unsigned =
+            matches!(self.state(today), AgreementState::Draft | AgreementState::Offered | AgreementState::Proposed);
+        self.voided_at_ms.filter(|_| unsigned && !over)
     }
 
     /// The message that operators see.
@@ -193,6 +204,7 @@ impl Held {
             ours: self.ours.clone(),
             theirs: self.theirs.clone(),
             state: Some(self.state(today).into()),
+            key_replaced_at_ms: self.waits_since_ms(today),
         }
     }
 }
@@ -257,13 +269,24 @@ fn check_parties(terms: &Terms, found: &mut Vec<Violation>) {
     }
 }
 
+fn texts_of(terms: &Terms) -> [(&'static str, &str); 3] {
+    [("purpose", terms.purpose()), ("legal_basis", terms.legal_basis()), ("pseudonym_domain", terms.pseudonym_domain())]
+}
+
+/// Whether terms that are new here read as they are: without characters that are not seen but change what is. Terms that both sides have
+/// signed are not judged again.
+///
+/// # Errors
+/// A refusal that names the fields.
+pub fn check_seen(terms: &Terms) -> Result<(), Refusal> {
+    let hides = |text: &str| text.chars().any(|c| is_hidden(c) && c != '\n');
+    let found = texts_of(terms).into_iter().filter(|(_, text)| hides(text));
+    let found: Vec<Violation> = found.map(|(field, _)| Violation::new(field, Reason::ControlCharacter, "")).collect();
+    if found.is_empty() { Ok(()) } else { Err(Refusal(found)) }
+}
+
 fn check_texts(terms: &Terms, found: &mut Vec<Violation>) {
-    let texts = [
-        ("purpose", terms.purpose()),
-        ("legal_basis", terms.legal_basis()),
-        ("pseudonym_domain", terms.pseudonym_domain()),
-    ];
-    for (field, text) in texts {
+    for (field, text) in texts_of(terms) {
         if text.chars().count() > TEXT_MAX_CHARS {
             found.push(Violation::new(field, Reason::TooLong, TEXT_MAX_CHARS));
         }

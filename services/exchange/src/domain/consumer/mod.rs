@@ -24,7 +24,7 @@ use sort::Sorted;
 use super::{
     Limits, Moment, Mutation,
     agreement::Accord,
-    page::{self, Head, NO_PAGE, PAGE_CONTEXT, Signer},
+    page::{self, Head, NO_PAGE, PAGE_CONTEXT, RECEIPT_CONTEXT, Signer},
     tree::Hash,
 };
 
@@ -56,6 +56,8 @@ pub struct Inbound {
     pub applied: u64,
     /// Entries set aside.
     pub quarantined: u64,
+    /// Entries among the committed that changed nothing.
+    pub skipped: u64,
     /// RUNNING, REFUSED or ENDED.
     pub state: StreamState,
     /// Why a page was refused, while it is REFUSED.
@@ -74,6 +76,7 @@ impl Inbound {
             entries: 0,
             applied: 0,
             quarantined: 0,
+            skipped: 0,
             state: StreamState::Running,
             refusal: None,
         }
@@ -171,6 +174,8 @@ pub struct Advance {
     pub count: u32,
     /// Entries committed.
     pub applied: u32,
+    /// Entries among them that changed nothing.
+    pub skipped: u32,
     /// Entries set aside.
     pub quarantine: Vec<SetAside>,
     /// It was the last page.
@@ -410,6 +415,7 @@ impl Consumer {
             receipt: receipt.clone(),
             count: head.count,
             applied,
+            skipped,
             quarantine,
             ended: matches!(head.event, Some(control::Control::Ended(_))),
         };
@@ -447,6 +453,7 @@ impl Consumer {
             self.row.pages += 1;
             self.row.entries += u64::from(advance.count);
             self.row.applied += u64::from(advance.applied);
+            self.row.skipped += u64::from(advance.skipped);
             self.row.quarantined += advance.quarantine.len() as u64;
             self.row.state = if advance.ended { StreamState::Ended } else { StreamState::Running };
             self.row.refusal = None;
@@ -463,7 +470,13 @@ impl Consumer {
             return vec![];
         };
         match found {
-            Some((digest, receipt)) if digest == head.digest => vec![Output::Send(Message::Receipt(receipt))],
+            // Signed by the key that this node has now, whenever it was made.
+            Some((digest, receipt)) if digest == head.digest => {
+                let body = receipt.body.unwrap_or_default();
+                let signature = self.signer.sign(RECEIPT_CONTEXT, &body);
+                let receipt = Receipt { body: Some(body), signature: Some(signature) };
+                vec![Output::Send(Message::Receipt(receipt))]
+            }
             Some(_) => self.refuse(&page, RefusalReason::Repeated),
             None => self.refuse(&page, RefusalReason::Number),
         }

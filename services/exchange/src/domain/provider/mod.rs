@@ -49,6 +49,8 @@ pub struct Outbound {
     pub applied: u64,
     /// Entries the consumer has set aside.
     pub quarantined: u64,
+    /// Entries among the committed that changed nothing there.
+    pub skipped: u64,
     /// What was decided about it: RUNNING, REFUSED, STOPPED or ENDED.
     pub state: StreamState,
     /// Why the consumer refused, while it is REFUSED.
@@ -71,6 +73,7 @@ impl Outbound {
             entries: 0,
             applied: 0,
             quarantined: 0,
+            skipped: 0,
             state: StreamState::Running,
             refusal: None,
         }
@@ -239,6 +242,8 @@ pub enum Commit {
         applied: u32,
         /// How many were set aside.
         quarantined: u32,
+        /// How many of those applied changed nothing.
+        skipped: u32,
         /// The receipt, verbatim.
         receipt: Receipt,
     },
@@ -277,7 +282,7 @@ enum Pending {
     Compare(Hello),
     Resend(u64),
     Advance(Box<Advance>),
-    Acknowledge { number: u64, applied: u32, quarantined: u32 },
+    Acknowledge { number: u64, applied: u32, quarantined: u32, skipped: u32 },
     Mark(StreamState, Option<RefusalReason>),
 }
 
@@ -454,9 +459,10 @@ impl Provider {
     fn committed(&mut self, now: Moment) -> Vec<Output> {
         match self.pending.take() {
             Some(Pending::Advance(advance)) => self.advanced(now, *advance),
-            Some(Pending::Acknowledge { number, applied, quarantined }) => {
+            Some(Pending::Acknowledge { number, applied, quarantined, skipped }) => {
                 self.row.acked = number;
                 self.row.applied += u64::from(applied);
+                self.row.skipped += u64::from(skipped);
                 self.row.quarantined += u64::from(quarantined);
                 if self.row.state == StreamState::Refused {
                     (self.row.state, self.row.refusal) = (StreamState::Running, None);

@@ -11,7 +11,7 @@ use qianshou_proto::exchange::v1::{
 use super::{Commit, Output, Pending, Provider};
 use crate::domain::{
     Moment,
-    page::{self, Head, read_receipt},
+    page::{self, Head, read_receipt, sign_again},
     tree::Hash,
     violation,
 };
@@ -104,7 +104,7 @@ impl Provider {
     }
 
     /// Law 7: an entry that was paged in time does not leave once the agreement is over.
-    pub(super) fn send(&mut self, now: Moment, page: Page) -> Vec<Output> {
+    pub(super) fn send(&mut self, now: Moment, mut page: Page) -> Vec<Output> {
         if now.state != AgreementState::InForce && !page.entries.is_empty() {
             return self.stop(Reason::NotYet, NOT_IN_FORCE);
         }
@@ -113,6 +113,7 @@ impl Provider {
         };
         session.sent.insert(session.next, (head.digest, head.count));
         session.next += 1;
+        sign_again(&mut page, &*self.signer);
         vec![Output::Send(Message::Page(page))]
     }
 
@@ -152,8 +153,10 @@ impl Provider {
         }
         let (applied, quarantined) = (body.applied(), u32::try_from(body.quarantined.len()).unwrap_or(u32::MAX));
         let (stream, epoch) = (self.row.stream.clone(), self.row.epoch);
-        let commit = Commit::Acknowledge { stream, epoch, number, applied, quarantined, receipt: receipt.clone() };
-        self.ask(Pending::Acknowledge { number, applied, quarantined }, Output::Commit(commit))
+        let skipped = body.skipped().min(applied);
+        let receipt = receipt.clone();
+        let commit = Commit::Acknowledge { stream, epoch, number, applied, quarantined, skipped, receipt };
+        self.ask(Pending::Acknowledge { number, applied, quarantined, skipped }, Output::Commit(commit))
     }
 
     fn refused(&mut self, body: &ReceiptBody, receipt: &Receipt) -> Vec<Output> {

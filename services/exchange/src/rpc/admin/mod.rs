@@ -9,11 +9,11 @@ use qianshou_kernel::{
     audit,
     config::ms,
     error::{Error, Reason, Refusal, Result},
-    identity::{Caller, Role, check_card, fingerprint},
+    identity::{Caller, Role, check_card, check_days, fingerprint, valid_until_ms},
     server::caller,
 };
 use qianshou_proto::exchange::v1::{
-    self as api, Card, Peer, Terms, Verdict, exchange_admin_service_server::ExchangeAdminService,
+    self as api, Card, Peer, Signature, Terms, Verdict, exchange_admin_service_server::ExchangeAdminService,
 };
 use tonic::{Request, Response, Status};
 
@@ -23,8 +23,10 @@ use crate::{
     domain::{
         agreement::{self, Accord, Held, verdict},
         page,
+        peer::{Change, same_certificate_key},
     },
     store::{Half, PeerRow},
+    tasks::heads,
 };
 
 /// How long a peer may take to answer a test.
@@ -36,7 +38,9 @@ pub(crate) struct Admin(pub(crate) Arc<House>);
 fn peer_message(house: &House, card: Card, added_at_ms: Option<i64>) -> Peer {
     let heard = house.hub.heard(card.node());
     let print = |bytes: Option<&[u8]>| Some(fingerprint(bytes.unwrap_or_default()));
+    let certificate_ends_ms = valid_until_ms(card.certificate.as_deref().unwrap_or_default());
     Peer {
+        certificate_ends_ms,
         fingerprint: print(card.certificate.as_deref()),
         key_fingerprint: print(card.signing_key.as_deref()),
         added_at_ms,
@@ -64,24 +68,52 @@ impl Admin {
         self.0.store.peer_find(node).await?.ok_or_else(|| Error::refused("node", Reason::PeerUnknown, node))
     }
 
-    async fn peer_add(&self, request: api::AddPeerRequest) -> Result<Peer> {
+    async fn peer_add(&self, request: api::AddPeerRequest, actor: &str) -> Result<Peer> {
         let card = required("card", request.card)?;
         check_card(&card)?;
+        check_days(&card, self.0.clock().now_ms())?;
         if card.node() == self.0.node() {
             return Err(Error::refused("card", Reason::Duplicate, self.0.node()));
         }
-        let known = self.0.store.peer_find(card.node()).await?.filter(|peer| peer.card == card);
+        self.keys_are_free(&card).await?;
+        let (known, change) = self.peer_change(&card, request.replace.as_deref().unwrap_or_default()).await?;
+        let same = known.filter(|peer| peer.card == card);
         if !request.confirmed.unwrap_or(false) {
-            return Ok(peer_message(&self.0, card, known.map(|peer| peer.added_at_ms)));
+            return Ok(peer_message(&self.0, card, same.map(|peer| peer.added_at_ms)));
         }
-        let peer = match known {
+        let peer = match same {
             Some(peer) => peer,
-            None => self.0.store.peer_save(&card).await?,
+            None => self.0.store.peer_save(&card, change == Change::Replacement).await?,
         };
         self.0.ground.peers.add(card.node(), card.certificate.as_deref().unwrap_or_default());
         self.0.changed().await;
-        tracing::info!(peer = card.node(), "a peer was added");
+        audit::about(format_args!("peers/{} key {} {change:?}", card.node(), card.key_id()));
+        tracing::info!(actor, peer = card.node(), key = card.key_id(), ?change, "a peer was added");
         Ok(peer_message(&self.0, card, Some(peer.added_at_ms)))
+    }
+
+    /// A key stands for one node only.
+    async fn keys_are_free(&self, card: &Card) -> Result<()> {
+        let own = &self.0.ground.card;
+        let peers = self.0.store.peer_list().await?;
+        let mut others = peers.iter().map(|peer| &peer.card).chain([own]).filter(|other| other.node() != card.node());
+        let taken = others.find(|other| other.signing_key == card.signing_key || same_certificate_key(other, card));
+        taken.map_or(Ok(()), |other| Err(Error::refused("card", Reason::Duplicate, other.node())))
+    }
+
+    /// What is known of a card's node, and what the card changes of it, if that may be.
+    async fn peer_change(&self, card: &Card, replace: &str) -> Result<(Option<PeerRow>, Change)> {
+        let known = self.0.store.peer_find(card.node()).await?;
+        let former = self.0.store.former_cards(card.node()).await?;
+        let before = known.as_ref().map(|peer| &peer.card);
+        let change = Change::of(before, &former, card);
+        match before.or(former.first()) {
+            Some(before) if change.is_replacement() && !change.is_named(card, replace) => {
+                tracing::warn!(peer = card.node(), ?change, "a card with other keys was not taken");
+                Err(change.refusal(before, card))
+            }
+            _ => Ok((known, change)),
+        }
     }
 
     async fn peer_test(&self, node: &str) -> Result<(Peer, u64)> {
@@ -95,12 +127,12 @@ impl Admin {
             .map_err(|_| away(Status::cancelled("")))?;
         let answer = answer.map_err(away)?.into_inner();
         let card = answer.card.unwrap_or_default();
-        let same = card.node() == node
-            && card.signing_key == peer.card.signing_key
-            && card.certificate == peer.card.certificate;
+        let same =
+            card.node() == node && card.signing_key == peer.card.signing_key && same_certificate_key(&card, &peer.card);
         if !same || check_card(&card).is_err() {
             return Err(Error::refused("card", Reason::CardInvalid, node));
         }
+        heads::learn(&self.0, &peer.card, &card).await?;
         let begun = Instant::now();
         let again = tokio::time::timeout(limit, client.introduce(api::IntroduceRequest {}))
             .await
@@ -111,13 +143,13 @@ impl Admin {
         Ok((peer_message(&self.0, peer.card, Some(peer.added_at_ms)), took))
     }
 
-    async fn peer_remove(&self, node: &str) -> Result<()> {
+    async fn peer_remove(&self, node: &str, actor: &str) -> Result<()> {
         if !self.0.store.peer_remove(node).await? {
             return Err(Error::refused("node", Reason::PeerUnknown, node));
         }
         self.0.ground.peers.remove(node);
         self.0.changed().await;
-        tracing::info!(peer = node, "a peer was removed");
+        tracing::info!(actor, peer = node, "a peer was removed");
         Ok(())
     }
 
@@ -125,7 +157,7 @@ impl Admin {
         self.0.store.agreement_find(id).await?.ok_or_else(|| Error::refused("id", Reason::AgreementUnknown, id))
     }
 
-    async fn agreement_draft(&self, terms: Option<Terms>) -> Result<Held> {
+    async fn agreement_draft(&self, terms: Option<Terms>, actor: &str) -> Result<Held> {
         let mut terms = required("terms", terms)?;
         if terms.agreement.is_some() {
             return Err(Error::refused("agreement", Reason::ReadOnly, ""));
@@ -134,20 +166,22 @@ impl Admin {
         agreement::complete(&mut terms, self.0.ground.ids.fresh(), kinds);
         let bytes = terms.encode_to_vec();
         let accord = Accord::read(&bytes, kinds)?;
+        agreement::check_seen(&terms)?;
         self.agreement_check(&accord, None).await?;
-        let held = Held { accord, terms: bytes, ours: None, theirs: None };
+        let held = Held { accord, terms: bytes, ours: None, theirs: None, voided_at_ms: None };
         self.0.store.agreement_insert(&held).await?;
+        tracing::info!(actor, agreement = %held.accord.id, "an agreement was drafted");
         audit::about(format_args!("agreements/{}", held.accord.id));
         Ok(held)
     }
 
     /// What must hold of terms beyond their own form before this node drafts or signs them.
-    async fn agreement_check(&self, accord: &Accord, signing: Option<&Held>) -> Result<()> {
+    /// Answers the peer's card.
+    async fn agreement_check(&self, accord: &Accord, signing: Option<&Held>) -> Result<Card> {
         let node = self.0.node();
         let other = accord.other(node).ok_or_else(|| Refusal(vec![agreement::not_a_party(node)]))?;
-        if self.0.store.peer_find(other).await?.is_none() {
-            return Err(Error::refused("", Reason::PeerUnknown, other));
-        }
+        let peer = self.0.store.peer_find(other).await?;
+        let card = peer.ok_or_else(|| Error::refused("", Reason::PeerUnknown, other))?.card;
         let wants = accord.clauses.values().any(agreement::Clause::wants_pseudonym);
         let domain = accord.domain.as_deref().filter(|_| wants && accord.provider == node);
         if domain.is_some_and(|name| !self.0.ground.keys.domains.contains_key(name)) {
@@ -163,23 +197,28 @@ impl Admin {
                 return Err(Error::refused(format!("clauses.{kind}"), Reason::AgreementConflict, &other.accord.id));
             }
         }
-        Ok(())
+        Ok(card)
     }
 
-    async fn agreement_sign(&self, id: &str, digest: &str) -> Result<Held> {
+    async fn agreement_sign(&self, id: &str, digest: &str, actor: &str) -> Result<Held> {
         let held = self.agreement_find(id).await?;
         if !digest.eq_ignore_ascii_case(&hex::encode(held.accord.digest)) {
             return Err(Error::refused("digest", Reason::AgreementConflict, hex::encode(held.accord.digest)));
         }
-        if verdict(held.ours.as_ref()).is_some() {
+        // A half by a key that this node no longer has is signed again.
+        let key_id = held.ours.as_ref().and_then(|half| half.signature.as_ref()).map(Signature::key_id);
+        let stands = |says| says != Verdict::Signed || key_id == Some(self.0.ground.keys.key_id.as_str());
+        if verdict(held.ours.as_ref()).is_some_and(stands) {
             return Ok(held);
         }
-        self.agreement_check(&held.accord, Some(&held)).await?;
+        let card = self.agreement_check(&held.accord, Some(&held)).await?;
         let keys = &*self.0.ground.keys;
         let ours = page::statement(self.0.node(), &held.accord.digest, Verdict::Signed, self.0.clock().now_ms(), keys);
-        self.0.store.agreement_half(&held.accord, Half::Ours, &ours).await?;
+        if !self.0.store.agreement_half(&held.accord, Half::Ours, &ours, &card).await? {
+            return Err(Error::refused("", Reason::Busy, card.node()));
+        }
         self.0.changed().await;
-        tracing::info!(agreement = id, "an agreement was signed here");
+        tracing::info!(actor, agreement = id, peer = card.node(), "an agreement was signed here");
         self.agreement_find(id).await
     }
 }
@@ -192,8 +231,8 @@ impl ExchangeAdminService for Admin {
     }
 
     async fn add_peer(&self, request: Request<api::AddPeerRequest>) -> Result<Response<api::AddPeerResponse>, Status> {
-        self.may_change(&request)?;
-        let peer = self.peer_add(request.into_inner()).await?;
+        let caller = self.may_change(&request)?;
+        let peer = self.peer_add(request.into_inner(), &caller.actor).await?;
         Ok(Response::new(api::AddPeerResponse { peer: Some(peer) }))
     }
 
@@ -221,8 +260,8 @@ impl ExchangeAdminService for Admin {
         &self,
         request: Request<api::RemovePeerRequest>,
     ) -> Result<Response<api::RemovePeerResponse>, Status> {
-        self.may_change(&request)?;
-        self.peer_remove(&required_text("node", request.into_inner().node)?).await?;
+        let caller = self.may_change(&request)?;
+        self.peer_remove(&required_text("node", request.into_inner().node)?, &caller.actor).await?;
         Ok(Response::new(api::RemovePeerResponse {}))
     }
 
@@ -230,8 +269,8 @@ impl ExchangeAdminService for Admin {
         &self,
         request: Request<api::DraftAgreementRequest>,
     ) -> Result<Response<api::DraftAgreementResponse>, Status> {
-        self.may_change(&request)?;
-        let held = self.agreement_draft(request.into_inner().terms).await?;
+        let caller = self.may_change(&request)?;
+        let held = self.agreement_draft(request.into_inner().terms, &caller.actor).await?;
         Ok(Response::new(api::DraftAgreementResponse { agreement: Some(held.message(self.0.clock().today())) }))
     }
 
@@ -239,10 +278,10 @@ impl ExchangeAdminService for Admin {
         &self,
         request: Request<api::SignAgreementRequest>,
     ) -> Result<Response<api::SignAgreementResponse>, Status> {
-        self.may_change(&request)?;
+        let caller = self.may_change(&request)?;
         let asked = request.into_inner();
         let (id, digest) = (required_text("id", asked.id)?, required_text("digest", asked.digest)?);
-        let held = self.agreement_sign(&id, &digest).await?;
+        let held = self.agreement_sign(&id, &digest, &caller.actor).await?;
         Ok(Response::new(api::SignAgreementResponse { agreement: Some(held.message(self.0.clock().today())) }))
     }
 

@@ -14,6 +14,7 @@ use crate::{
         agreement::Held,
         consumer::Inbound,
         page::refusal_texts,
+        peer::waits,
         provider::{Outbound, UNDECLARED},
     },
     store::QuarantineKey,
@@ -37,10 +38,11 @@ pub(super) async fn list(house: &Arc<House>) -> Result<Vec<Stream>> {
     let mut streams = vec![];
     for held in house.store.agreement_list().await? {
         let (id, state) = (held.accord.id.clone(), held.state(today));
-        let signed = matches!(
-            state,
-            AgreementState::InForce | AgreementState::NotYet | AgreementState::Expired | AgreementState::Withdrawn
-        );
+        let signed = held.waits_since_ms(today).is_some()
+            || matches!(
+                state,
+                AgreementState::InForce | AgreementState::NotYet | AgreementState::Expired | AgreementState::Withdrawn
+            );
         if held.accord.provider == house.node() {
             let row = sent.remove(&id);
             if signed || row.is_some() {
@@ -64,7 +66,9 @@ async fn outbound(house: &House, held: &Held, agreed: AgreementState, row: Optio
     let over = matches!(agreed, AgreementState::Expired | AgreementState::Withdrawn);
     let behind = if over { 0 } else { house.store.outbound_waiting(&row).await? + unpaged(house, held, &row).await? };
     let serving = house.hub.serving(&row.stream);
+    let waiting = waits_again(house, held);
     let (state, reason) = match row.state {
+        _ if waiting.is_some() => (StreamState::Waiting, waiting),
         StreamState::Refused => (StreamState::Refused, row.refusal.map(refusal_texts).map(owned)),
         StreamState::Stopped => (StreamState::Stopped, Some(owned(STOPPED))),
         StreamState::Ended => (StreamState::Ended, None),
@@ -83,10 +87,17 @@ async fn outbound(house: &House, held: &Held, agreed: AgreementState, row: Optio
         entries: Some(row.entries),
         applied: Some(row.applied),
         quarantined: Some(row.quarantined),
+        skipped: Some(row.skipped),
         behind: Some(behind),
         last_at_ms: house.hub.heard(&held.accord.consumer).last_ms.max(at),
         ..named(&held.accord.id, reason)
     })
+}
+
+/// Why an agreement with a replaced key stands still.
+fn waits_again(house: &House, held: &Held) -> Option<Texts> {
+    let since = held.waits_since_ms(house.clock().today())?;
+    held.accord.other(house.node()).map(|node| waits(node, since))
 }
 
 /// Own records after the stream's position that it may have to send.
@@ -116,8 +127,10 @@ fn inbound(
     // Another process of this node pulls it, and knows more than this one.
     let elsewhere = pulling.is_none() && leased > house.clock().now_ms() && row.cursor.epoch > 0;
     let pulling = pulling.unwrap_or_default();
+    let waiting = waits_again(house, held);
     let current = over || elsewhere || (pulling.connected && pulling.up_to_date);
     let (state, reason) = match row.state {
+        _ if waiting.is_some() => (StreamState::Waiting, waiting),
         StreamState::Ended => (StreamState::Ended, None),
         _ if over => (StreamState::Ended, None),
         StreamState::Refused => (StreamState::Refused, row.refusal.map(refusal_texts).map(owned)),
@@ -135,6 +148,7 @@ fn inbound(
         entries: Some(row.entries),
         applied: Some(row.applied),
         quarantined: Some(row.quarantined),
+        skipped: Some(row.skipped),
         behind: Some(u64::from(!current)),
         last_at_ms: house.hub.heard(&held.accord.provider).last_ms.max(at),
         ..named(id, reason)

@@ -102,7 +102,7 @@ impl Agreement {
                 let asked = exchange::GetAgreementRequest { id: Some(id) };
                 let shown =
                     admin(&to)?.get_agreement(asked).await.map_err(told)?.into_inner().agreement.unwrap_or_default();
-                println!("{:#}", show::message(AGREEMENT, &shown));
+                println!("{}", show::seen(&format!("{:#}", show::message(AGREEMENT, &shown))));
                 return Ok(());
             }
             Self::List { to } => {

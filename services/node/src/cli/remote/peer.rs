@@ -31,6 +31,9 @@ pub(in crate::cli) enum Peer {
         /// The fingerprints were compared.
         #[arg(long)]
         yes: bool,
+        /// The card takes the place of one with other keys: the new fingerprint, as it was compared by another way.
+        #[arg(long, value_name = "FINGERPRINT")]
+        replace: Option<String>,
     },
     /// Lists peers.
     List {
@@ -73,7 +76,7 @@ impl Peer {
                     None => println!("{text}"),
                 }
             }
-            Self::Add { to, card, yes } => peer_add(&to, &card, yes).await?,
+            Self::Add { to, card, yes, replace } => peer_add(&to, &card, yes, replace).await?,
             Self::List { to } => {
                 let peers =
                     admin(&to)?.list_peers(exchange::ListPeersRequest {}).await.map_err(told)?.into_inner().peers;
@@ -103,11 +106,15 @@ pub(crate) fn read_card(text: &str) -> Result<exchange::Card, String> {
     card.transcode_to().map_err(|e| format!("名片无法读取 | not a card: {e}"))
 }
 
-async fn peer_add(to: &Connection, file: &std::path::Path, yes: bool) -> Answer {
+async fn peer_add(to: &Connection, file: &std::path::Path, yes: bool, replace: Option<String>) -> Answer {
     let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
     let card = read_card(&text)?;
     let mut client = admin(to)?;
-    let asked = |confirmed| exchange::AddPeerRequest { card: Some(card.clone()), confirmed: Some(confirmed) };
+    let asked = |confirmed| exchange::AddPeerRequest {
+        card: Some(card.clone()),
+        confirmed: Some(confirmed),
+        replace: replace.clone(),
+    };
     let peer = client.add_peer(asked(false)).await.map_err(told)?.into_inner().peer.unwrap_or_default();
     if !yes {
         eprintln!("证书指纹 | certificate: {}", peer.fingerprint());
@@ -135,9 +142,10 @@ fn peers_text(peers: &[exchange::Peer]) -> String {
                 card.display_name().into(),
                 card.address().into(),
                 peer.connected().to_string(),
+                show::day(peer.certificate_ends_ms()),
                 peer.fingerprint().into(),
             ]
         })
         .collect();
-    columns(&["node", "name", "address", "connected", "certificate"], &rows)
+    columns(&["node", "name", "address", "connected", "until", "certificate"], &rows)
 }

@@ -31,14 +31,17 @@ fn streams_text(streams: &[exchange::Stream]) -> String {
         .map(|stream| {
             let state = stream.state().as_str_name().trim_start_matches("STREAM_STATE_").to_lowercase();
             let way = if stream.direction() == exchange::StreamDirection::Outbound { "→" } else { "←" };
-            let figures = [stream.pages(), stream.entries(), stream.applied(), stream.quarantined(), stream.behind()];
+            let settled = [stream.applied(), stream.skipped(), stream.quarantined()];
+            let figures = [&[stream.pages(), stream.entries()][..], &settled, &[stream.behind()]].concat();
             let mut row = vec![format!("{way} {}", stream.peer()), stream.agreement().into(), state];
-            row.extend(figures.map(|n| n.to_string()));
+            row.extend(figures.iter().map(u64::to_string));
             row.push(format!("{} {}", stream.reason_zh(), stream.reason_en()).trim().to_owned());
             row
         })
         .collect();
-    columns(&["peer", "agreement", "state", "pages", "entries", "applied", "quarantined", "behind", "reason"], &rows)
+    let head =
+        ["peer", "agreement", "state", "pages", "entries", "applied", "skipped", "quarantined", "behind", "reason"];
+    columns(&head, &rows)
 }
 
 #[derive(Subcommand)]
