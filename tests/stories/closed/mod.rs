@@ -7,6 +7,7 @@ mod chain;
 mod county;
 mod disk;
 mod files;
+mod four_eyes;
 mod limited;
 mod person;
 mod received;

@@ -12,10 +12,11 @@ use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, Value};
 use qianshou_kernel::{
     binds,
+    db::Statement,
     id::Name,
     identity::Role,
     kind::{descriptors, methods},
-    ledger::{Command, Content, Version, Write},
+    ledger::{self, Command, Content, Version, Write},
 };
 use qianshou_proto::identity::v1 as identity;
 use qianshou_tests::{Caller, Node, World, sample::agency, stories};
@@ -94,6 +95,11 @@ async fn nobody_reaches_outside_of_its_area(world: World) {
         ..Default::default()
     };
     let token = ningxia.admin.identity().create_token(token).await.unwrap().into_inner().token.unwrap();
+    // An act that waits in the other area, under the same id.
+    let act = "INSERT INTO pending_acts (id, act, digest, told_zh, told_en, area, requested_by, requested_at, expires_at, state) \
+               VALUES ($1, 'IdentityService/CreateToken', 'x', $2, $2, $3, 'tokens/outside', 1, $4, 1)";
+    let act = Statement::new(act, binds![token.id(), MARK, OUTSIDE, i64::MAX]);
+    assert!(ledger::run(ningxia.ledger.db(), &[act]).await.unwrap());
     let walk = Walk { planted, token: token.id().to_owned() };
     let mut callers = vec![("nobody".to_owned(), ningxia.stranger())];
     for role in Role::ALL {
@@ -293,15 +299,17 @@ impl Walk {
     }
 }
 
-/// Where the ledger stands and which tokens there are; when they were used is not looked at.
-async fn standing(node: &Node) -> (u64, Vec<String>) {
+/// Where the ledger stands, which tokens there are and which acts wait; when tokens were used is not looked at.
+async fn standing(node: &Node) -> (u64, Vec<String>, Vec<i64>) {
     let sql = "SELECT id, display_name, role, area, revoked_at FROM tokens ORDER BY id";
     let rows = node.ledger.db().fetch(sql, binds![]).await.unwrap();
     let text = |row: &qianshou_kernel::db::Row| {
         let (id, name, area) = (row.text(0).unwrap(), row.text(1).unwrap(), row.text(3).unwrap());
         format!("{id} {name} {} {area} {:?}", row.int(2).unwrap(), row.maybe_int(4).unwrap())
     };
-    (node.position().await, rows.iter().map(text).collect())
+    let acts = node.ledger.db().fetch("SELECT state FROM pending_acts ORDER BY id", binds![]).await.unwrap();
+    let acts = acts.iter().map(|row| row.int(0).unwrap()).collect();
+    (node.position().await, rows.iter().map(text).collect(), acts)
 }
 
 fn holds(bytes: &[u8], text: &str) -> bool {

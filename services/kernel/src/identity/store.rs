@@ -4,10 +4,13 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use prost::Message as _;
 use qianshou_proto::identity::v1::{self as api, identity_service_server::IdentityService};
 use tonic::{Request, Response, Status};
 
-use super::{CachedTokens, Caller, Role, Tokens, fresh_secret, generate_token, token::TOKEN_REVOKED};
+use super::{
+    CachedTokens, Caller, DoorAct, FourEyes, Role, Tokens, fresh_secret, generate_token, token::TOKEN_REVOKED,
+};
 use crate::{
     audit, binds,
     clock::Clock,
@@ -346,6 +349,25 @@ pub struct TokenDesk {
     pub ledger: Ledger,
     /// Which areas exist.
     pub areas: Arc<dyn Areas>,
+    /// Acts that wait for a second administrator.
+    pub four_eyes: FourEyes,
+}
+
+impl TokenDesk {
+    /// A token that lets somebody make others needs a second administrator.
+    async fn second_look(&self, caller: &Caller, asked: &api::CreateTokenRequest, new: &NewToken) -> Result<()> {
+        if new.role != Role::Administrator {
+            return Ok(());
+        }
+        let (name, area) = (&new.display_name, new.area.as_str());
+        let told = [
+            format!("为“{name}”创建{area}的管理员令牌"),
+            format!("make an administrator's token for {area}, for “{name}”"),
+        ];
+        let asked = asked.encode_to_vec();
+        let act = DoorAct { act: "IdentityService/CreateToken", area: area.to_owned(), asked, told };
+        self.four_eyes.pass(caller, act).await
+    }
 }
 
 #[tonic::async_trait]
@@ -357,6 +379,7 @@ impl IdentityService for TokenDesk {
         let caller = caller(&request)?;
         let kinds = self.ledger.kinds();
         let new = self.tokens.wished(&caller, request.get_ref(), &*self.areas, kinds).await?;
+        self.second_look(&caller, request.get_ref(), &new).await?;
         let (token, secret) = self.tokens.create(new).await?;
         audit::about(format_args!("tokens/{}", token.id()));
         Ok(Response::new(api::CreateTokenResponse { token: Some(token), secret: Some(secret) }))
@@ -378,5 +401,39 @@ impl IdentityService for TokenDesk {
         let token = self.tokens.revoke(&caller, request.get_ref().id(), &self.ledger).await?;
         self.cache.forget();
         Ok(Response::new(api::RevokeTokenResponse { token: Some(token) }))
+    }
+
+    async fn list_pending_acts(
+        &self,
+        request: Request<api::ListPendingActsRequest>,
+    ) -> Result<Response<api::ListPendingActsResponse>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(self.four_eyes.list(&caller, request.get_ref()).await?))
+    }
+
+    async fn get_pending_act(
+        &self,
+        request: Request<api::GetPendingActRequest>,
+    ) -> Result<Response<api::GetPendingActResponse>, Status> {
+        let act = self.four_eyes.get(&caller(&request)?, request.get_ref().id()).await?;
+        Ok(Response::new(api::GetPendingActResponse { pending_act: Some(act) }))
+    }
+
+    async fn approve_pending_act(
+        &self,
+        request: Request<api::ApprovePendingActRequest>,
+    ) -> Result<Response<api::ApprovePendingActResponse>, Status> {
+        let (caller, asked) = (caller(&request)?, request.get_ref());
+        let act = self.four_eyes.decide(&caller, asked.id(), true, asked.reason()).await?;
+        Ok(Response::new(api::ApprovePendingActResponse { pending_act: Some(act) }))
+    }
+
+    async fn reject_pending_act(
+        &self,
+        request: Request<api::RejectPendingActRequest>,
+    ) -> Result<Response<api::RejectPendingActResponse>, Status> {
+        let (caller, asked) = (caller(&request)?, request.get_ref());
+        let act = self.four_eyes.decide(&caller, asked.id(), false, asked.reason()).await?;
+        Ok(Response::new(api::RejectPendingActResponse { pending_act: Some(act) }))
     }
 }

@@ -122,7 +122,7 @@ fn needed(path: &str) -> Option<Role> {
         "RegistryService" | "PairingService" => {
             begins(&["Create", "Update", "Delete", "BatchPut"]).then_some(Role::Editor)
         }
-        "IdentityService" => begins(&["Create", "Revoke"]).then_some(Role::Administrator),
+        "IdentityService" => begins(&["Create", "Revoke", "Approve", "Reject"]).then_some(Role::Administrator),
         "ExchangeAdminService" => begins(&["Add", "Remove", "Draft", "Sign"]).then_some(Role::Administrator),
         _ => None,
     }

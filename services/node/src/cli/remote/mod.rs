@@ -1,6 +1,7 @@
 //! Commands that talk to a running node, by its RPC API, a file a noun. Each asks, then shows the answer as JSON or in columns.
 
 mod agreement;
+mod approval;
 mod audit;
 mod peer;
 mod stream;
@@ -8,6 +9,7 @@ mod table;
 mod token;
 
 pub(super) use agreement::Agreement;
+pub(super) use approval::Approval;
 pub(super) use audit::Audit;
 pub(super) use peer::Peer;
 use qianshou_kernel::{error::Error, line::Line};
