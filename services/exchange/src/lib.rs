@@ -21,7 +21,7 @@ use qianshou_kernel::{
     config,
     error::Result,
     id::Ids,
-    identity::NodeKeys,
+    identity::{FourEyes, NodeKeys},
     ledger::Ledger,
     line::Line,
     person::Secrets,
@@ -72,6 +72,8 @@ pub struct Ground {
     pub text_max_chars: usize,
     /// Bytes of one record at most, whoever writes it.
     pub record_max_bytes: usize,
+    /// Acts that wait for a second administrator.
+    pub four_eyes: FourEyes,
     /// Ends every stream and task.
     pub cancel: CancellationToken,
 }

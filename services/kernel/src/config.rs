@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use toml::{Table, Value};
 
 use crate::{
+    erasure::journal::Journal,
     error::{Error, Reason, Refusal, Result, Violation},
     files::open_to_others,
     id::is_node,
@@ -41,6 +42,7 @@ pub struct Config {
     pub ledger: Ledger,
     pub limits: Limits,
     pub tokens: Tokens,
+    pub security: Security,
     pub exchange: Exchange,
     pub pairing: Pairing,
     pub divisions: Divisions,
@@ -129,6 +131,8 @@ pub struct Ledger {
     pub request_keep_days: u32,
     pub verify_every_ms: u64,
     pub verify_entries: u32,
+    /// As written; it stands relative to the node's folder.
+    pub erasures: PathBuf,
 }
 
 /// What one caller may ask for.
@@ -181,6 +185,14 @@ pub struct MethodLimits {
 pub struct Tokens {
     pub life_days: u32,
     pub life_max_days: u32,
+}
+
+/// Who has to agree to what opens a door.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Security {
+    pub four_eyes: bool,
+    pub four_eyes_days: u32,
 }
 
 /// How streams are carried.
@@ -319,6 +331,12 @@ impl Loaded {
     #[must_use]
     pub fn keys_directory(&self) -> PathBuf {
         self.directory.join(&self.config.keys.directory)
+    }
+
+    /// The journal of erasures.
+    #[must_use]
+    pub fn journal(&self) -> Journal {
+        Journal::at(self.directory.join(&self.config.ledger.erasures))
     }
 
     /// The folder of the key that seals identity numbers, absolute.

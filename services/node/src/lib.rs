@@ -7,6 +7,7 @@ mod certificates;
 pub mod cli;
 pub mod demo;
 pub mod doctor;
+mod erase;
 pub mod node;
 mod roles;
 mod sheet;

@@ -10,11 +10,12 @@ use qianshou_kernel::{
     clock::Clock,
     config::{Config, Loaded, ms},
     db::{Db, Hold, Levels, Migration},
+    erasure::{Copies, journal::Journal},
     error::{Error, Reason, Result},
     files::{private_file, private_folder},
     follow::Feed,
     id::{Area, Ids},
-    identity::{CachedTokens, NodeKeys, StoredTokens, TokenDesk, card},
+    identity::{CachedTokens, FourEyes, NodeKeys, StoredTokens, TokenDesk, card},
     kind::{Kind, Kinds, Misses, Verbs},
     ledger::{self, Ledger},
     person::{Domain, Secret, Secrets},
@@ -34,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{codec::CompressionEncoding, service::Routes};
 
 use crate::{
-    certificates,
+    certificates, erase,
     roles::{House, Roles},
     verify,
 };
@@ -52,6 +53,8 @@ pub struct Node {
     audit: Audit,
     /// SHA-256 of the configuration as it may be shown.
     settings: String,
+    /// The journal of erasures.
+    journal: Journal,
 }
 
 /// A node that serves.
@@ -233,7 +236,7 @@ impl Node {
         NodeKeys::must_be_private(&loaded)?;
         let keys = Arc::new(NodeKeys::of(&loaded)?);
         let url = loaded.database_url()?;
-        let settings = loaded.digest();
+        let (settings, journal) = (loaded.digest(), loaded.journal());
         let (config, directory) = (loaded.config, loaded.directory);
         let roles = Roles::parse(&config.roles.serve)?;
         if keys.node != config.node.code {
@@ -270,7 +273,19 @@ impl Node {
         if let Err(error) = tokens.give_ends().await {
             tracing::warn!(%error, "old tokens still have no end");
         }
-        Ok(Self { config, alone, roles, keys, secrets: Arc::new(secrets), ledger, tokens, ids, audit, settings })
+        Ok(Self {
+            config,
+            alone,
+            roles,
+            keys,
+            secrets: Arc::new(secrets),
+            ledger,
+            tokens,
+            ids,
+            audit,
+            settings,
+            journal,
+        })
     }
 
     /// A fresh administrator's token, for whoever holds the node's folder.
@@ -307,6 +322,11 @@ impl Node {
         }
     }
 
+    fn four_eyes(&self) -> FourEyes {
+        let (db, clock) = (self.ledger.db().clone(), self.ledger.clock().clone());
+        FourEyes::new(db, clock, self.ids.clone(), &self.config)
+    }
+
     async fn exchange(
         &self,
         peers: PeerSet,
@@ -328,6 +348,7 @@ impl Node {
             config: config.exchange.clone(),
             text_max_chars: config.limits.text_max_chars,
             record_max_bytes: config.limits.record_max_bytes,
+            four_eyes: self.four_eyes(),
             cancel,
         })
         .await
@@ -364,6 +385,7 @@ impl Node {
             cache: cached,
             ledger: self.ledger.clone(),
             areas: Arc::new(List::new(self.ledger.clone())),
+            four_eyes: self.four_eyes(),
         };
         let mut routes = Routes::new(bounded!(LedgerServiceServer::new(feed)))
             .add_service(bounded!(IdentityServiceServer::new(desk)))
@@ -374,7 +396,13 @@ impl Node {
         if roles.has(House::Registry) {
             let domains = self.keys.domains.iter();
             let domain = |(name, key): (&String, &[u8; 32])| Some(Domain::new(name, &Secret::from_bytes(key).ok()?));
-            let registry = Registry::new(self.verbs(), domains.filter_map(domain).collect());
+            let mut copies = vec![];
+            copies.extend(roles.has(House::Exchange).then(|| erase::pages(&self.ledger)));
+            copies.extend(roles.has(House::Reporting).then(|| Arc::new(reporting.clone()) as Arc<dyn Copies>));
+            let secrets = Some(self.secrets.clone());
+            let eraser = erase::eraser(&self.ledger, &self.ids, secrets, self.journal.clone(), copies)?;
+            erase::begin(&eraser, cancel.clone()).await?;
+            let registry = Registry::new(self.verbs(), domains.filter_map(domain).collect(), eraser);
             registry.start(cancel.clone());
             routes = routes.add_service(bounded!(registry.service()));
             tokio::spawn(forget_requests(self.ledger.clone(), config.ledger.request_keep_days, cancel.clone()));

@@ -8,7 +8,7 @@ use prost::Message as _;
 use qianshou_kernel::{
     config::Config,
     id::Ids,
-    identity::{Caller, Role, card},
+    identity::{Caller, FourEyes, Role, card},
     server::{Listener, PeerSet, Troubles, serve},
 };
 use qianshou_proto::{
@@ -58,6 +58,12 @@ impl Served {
             troubles: Troubles::default(),
             card: card.clone(),
             config: config.exchange.clone(),
+            four_eyes: FourEyes::new(
+                node.ledger.db().clone(),
+                node.clock.clone(),
+                Ids::random(node.clock.clone()),
+                &config,
+            ),
             cancel: cancel.clone(),
         };
         let exchange = Exchange::open(ground).await.unwrap();

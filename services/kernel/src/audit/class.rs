@@ -10,7 +10,7 @@ use crate::kind::methods;
 /// What of a method's calls is written down, beside refusals, which always are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// It opens a door: a line is committed before it is carried out, and another with its outcome before the answer leaves.
+    /// It opens a door, or cannot be undone: a line is committed before it is carried out, and another with its outcome before the answer leaves.
     Door,
     /// An act: its line is committed before the answer leaves.
     Act,
@@ -35,10 +35,14 @@ impl Class {
 }
 
 /// Methods that are no verbs of a noun, by service and name.
-const NAMED: [(&str, Class); 33] = [
+const NAMED: [(&str, Class); 38] = [
     ("IdentityService/CreateToken", Class::Door),
     ("IdentityService/ListTokens", Class::Read),
     ("IdentityService/RevokeToken", Class::Act),
+    ("IdentityService/ListPendingActs", Class::Read),
+    ("IdentityService/GetPendingAct", Class::Read),
+    ("IdentityService/ApprovePendingAct", Class::Door),
+    ("IdentityService/RejectPendingAct", Class::Act),
     ("AuditService/ListAuditEntries", Class::Read),
     ("AuditService/ExportAuditEntries", Class::Act),
     ("AuditService/VerifyAudit", Class::Act),
@@ -62,6 +66,7 @@ const NAMED: [(&str, Class); 33] = [
     ("ReportingService/ReadTable", Class::Look),
     ("ReportingService/ListIndicators", Class::Look),
     ("ReportingService/ListProblems", Class::Read),
+    ("RegistryService/ErasePerson", Class::Door),
     ("RegistryService/TraceDivision", Class::Look),
     ("RegistryService/ListDuplicates", Class::Read),
     ("PairingService/GetPairing", Class::Look),

@@ -7,6 +7,7 @@
 mod caller;
 mod card;
 mod certificate;
+mod four_eyes;
 mod keys;
 mod renewal;
 mod store;
@@ -16,6 +17,7 @@ mod token;
 pub use caller::{Caller, Role};
 pub use card::{CARD_CONTEXT, card, check_card, check_days, may_call};
 pub use certificate::{public_key, valid_until_ms, validity_ms};
+pub use four_eyes::{DoorAct, FourEyes};
 pub use keys::{NodeKeys, SEAL, TlsIdentity, fresh_secret, key_id, peer_name};
 pub use renewal::Renewed;
 pub use store::{NewToken, StoredTokens, TokenDesk};

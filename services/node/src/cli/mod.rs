@@ -101,11 +101,18 @@ enum Command {
         #[command(subcommand)]
         command: remote::Token,
     },
+    /// Acts that open a door and wait for a second administrator (`[security] four_eyes`).
+    Approval {
+        #[command(subcommand)]
+        command: remote::Approval,
+    },
     /// The audit: who did what, when, from where, with which outcome.
     Audit {
         #[command(subcommand)]
         command: remote::Audit,
     },
+    /// Erases what a node has of a person; what was counted stays counted. It cannot be undone.
+    Erase(remote::Erase),
     /// Indicators for an area at a date or over a period.
     Table(remote::Table),
     /// Prints what completes this command line in a shell.
@@ -197,7 +204,9 @@ async fn dispatch(command: Command) -> Result<ExitCode, String> {
         Command::Stream { command } => command.run().await?,
         Command::Quarantine { command } => command.run().await?,
         Command::Token { command } => command.run().await?,
+        Command::Approval { command } => command.run().await?,
         Command::Audit { command } => command.run().await?,
+        Command::Erase(erase) => erase.run().await?,
         Command::Table(table) => table.run().await?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "qianshou", &mut std::io::stdout());

@@ -472,10 +472,8 @@ impl Consumer {
         match found {
             // Signed by the key that this node has now, whenever it was made.
             Some((digest, receipt)) if digest == head.digest => {
-                let body = receipt.body.unwrap_or_default();
-                let signature = self.signer.sign(RECEIPT_CONTEXT, &body);
-                let receipt = Receipt { body: Some(body), signature: Some(signature) };
-                vec![Output::Send(Message::Receipt(receipt))]
+                let signature = receipt.body.as_ref().map(|body| self.signer.sign(RECEIPT_CONTEXT, body));
+                vec![Output::Send(Message::Receipt(Receipt { signature, ..receipt }))]
             }
             Some(_) => self.refuse(&page, RefusalReason::Repeated),
             None => self.refuse(&page, RefusalReason::Number),

@@ -1,5 +1,6 @@
 //! What operators do: peers by their cards, agreements by their terms, and looking at what flows.
 
+mod second;
 mod streams;
 
 use std::{sync::Arc, time::Instant};
@@ -232,6 +233,7 @@ impl ExchangeAdminService for Admin {
 
     async fn add_peer(&self, request: Request<api::AddPeerRequest>) -> Result<Response<api::AddPeerResponse>, Status> {
         let caller = self.may_change(&request)?;
+        self.second_look_at_peer(&caller, request.get_ref()).await?;
         let peer = self.peer_add(request.into_inner(), &caller.actor).await?;
         Ok(Response::new(api::AddPeerResponse { peer: Some(peer) }))
     }
@@ -279,6 +281,7 @@ impl ExchangeAdminService for Admin {
         request: Request<api::SignAgreementRequest>,
     ) -> Result<Response<api::SignAgreementResponse>, Status> {
         let caller = self.may_change(&request)?;
+        self.second_look_at_agreement(&caller, request.get_ref()).await?;
         let asked = request.into_inner();
         let (id, digest) = (required_text("id", asked.id)?, required_text("digest", asked.digest)?);
         let held = self.agreement_sign(&id, &digest, &caller.actor).await?;

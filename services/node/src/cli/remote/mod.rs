@@ -1,14 +1,18 @@
 //! Commands that talk to a running node, by its RPC API, a file a noun. Each asks, then shows the answer as JSON or in columns.
 
 mod agreement;
+mod approval;
 mod audit;
+mod erase;
 mod peer;
 mod stream;
 mod table;
 mod token;
 
 pub(super) use agreement::Agreement;
+pub(super) use approval::Approval;
 pub(super) use audit::Audit;
+pub(super) use erase::Erase;
 pub(super) use peer::Peer;
 use qianshou_kernel::{error::Error, line::Line};
 use qianshou_proto::exchange::v1::exchange_admin_service_client::ExchangeAdminServiceClient;
