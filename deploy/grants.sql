@@ -46,6 +46,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
 -- The registry and pairing: first answers to request ids, forgotten after [ledger] request_keep_days.
 GRANT SELECT, INSERT, DELETE ON requests TO qianshou_registry, qianshou_pairing;
 
+-- The registry: proposals, which are no records.
+GRANT SELECT, INSERT, UPDATE ON registry_proposals TO qianshou_registry;
+
 -- salting and erasures are the owner's alone: a chain is salted at an upgrade, and an operator erases.
 
 -- The exchange also verifies what is stored, for the whole node, and signs the ledger's head.

@@ -8,6 +8,7 @@ mod county;
 mod disk;
 mod files;
 mod person;
+mod proposals;
 mod received;
 mod tokens;
 mod walk;

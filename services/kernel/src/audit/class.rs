@@ -35,7 +35,7 @@ impl Class {
 }
 
 /// Methods that are no verbs of a noun, by service and name.
-const NAMED: [(&str, Class); 33] = [
+const NAMED: [(&str, Class); 37] = [
     ("IdentityService/CreateToken", Class::Door),
     ("IdentityService/ListTokens", Class::Read),
     ("IdentityService/RevokeToken", Class::Act),
@@ -64,6 +64,10 @@ const NAMED: [(&str, Class); 33] = [
     ("ReportingService/ListProblems", Class::Read),
     ("RegistryService/TraceDivision", Class::Look),
     ("RegistryService/ListDuplicates", Class::Read),
+    ("RegistryService/CreateProposal", Class::Act),
+    ("RegistryService/GetProposal", Class::Read),
+    ("RegistryService/ListProposals", Class::Read),
+    ("RegistryService/DecideProposal", Class::Act),
     ("PairingService/GetPairing", Class::Look),
     ("PairingService/ListPairings", Class::Look),
     ("PairingService/ListFindings", Class::Look),

@@ -10,6 +10,7 @@ use qianshou_proto::{Resource as _, common::v1::EndReason};
 use super::{
     Bond, Index, Noun, Verbs,
     check::{self, Around, Check, Lookup, Neighbour, Place},
+    others::{of_another_area, others_counts},
     read_etag, shared_text,
 };
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
 };
 
 /// What is asked for one record.
+#[derive(Clone)]
 pub(super) enum Wish {
     /// A new one.
     Create,
@@ -170,7 +172,7 @@ impl Verbs {
         Ok(())
     }
 
-    fn fresh_check(&self) -> Check {
+    pub(super) fn fresh_check(&self) -> Check {
         Check::new(self.ledger.clock().today(), self.ledger.node(), self.text_max_chars)
     }
 
@@ -190,19 +192,9 @@ impl Verbs {
         self.misses.count(&caller.actor, missed, self.ledger.clock().now_ms())?;
         for (draft, mut check) in drafts.iter_mut().zip(checks) {
             if !check.lookups.is_empty() {
-                let of = |text: &String| Some((text.clone(), known.get(text)?.clone()));
-                let mut here: BTreeMap<String, Name> = check.lookups.iter().filter_map(of).collect();
-                let mut several = BTreeMap::new();
                 let county =
                     N::index(&draft.noun, None).area.as_deref().and_then(Area::parse).map(|area| area.county());
-                for (text, found) in check.lookups.iter().filter_map(|text| Some((text, in_counties.get(text)?))) {
-                    match meant(found, county.as_ref()) {
-                        Some(name) => drop(here.insert(text.clone(), name.clone())),
-                        None => {
-                            drop(several.insert(text.clone(), found.iter().map(|(name, _)| name.clone()).collect()))
-                        }
-                    }
-                }
+                let (here, several) = led(&check.lookups, county.as_ref(), &known, &in_counties);
                 check = self.fresh_check().knowing(here, several);
                 in_form::<N>(&mut draft.noun, &mut check);
             }
@@ -212,7 +204,7 @@ impl Verbs {
     }
 
     /// The records that are referred to by a key of the whole node, as far as this node has them, one for each key.
-    async fn look_up(&self, lookups: &BTreeSet<String>) -> Result<BTreeMap<String, Name>> {
+    pub(super) async fn look_up(&self, lookups: &BTreeSet<String>) -> Result<BTreeMap<String, Name>> {
         let mut keys = BTreeMap::new();
         let mut names = BTreeMap::new();
         for text in lookups {
@@ -248,7 +240,7 @@ impl Verbs {
 
     /// The records inside the caller's area that are referred to by a key of their county, with these counties. What lies elsewhere is
     /// not found, whether it exists or not.
-    async fn look_up_in_counties(
+    pub(super) async fn look_up_in_counties(
         &self,
         caller: &Caller,
         lookups: &BTreeSet<String>,
@@ -309,7 +301,7 @@ impl Verbs {
     }
 
     /// Whether a record is referred to by the number of a person.
-    fn is_number(&self, text: &str) -> bool {
+    pub(super) fn is_number(&self, text: &str) -> bool {
         let kind = Lookup::parse(text).filter(|lookup| lookup.place.is_none());
         kind.and_then(|lookup| self.ledger.kinds().get(lookup.kind)).is_some_and(|kind| kind.person.is_some())
     }
@@ -543,6 +535,8 @@ impl Verbs {
                 N::admit(&draft.noun, before.as_ref(), &area, &mut check);
                 draft.violations.extend(check.violations);
             }
+            let both = [Some(&draft.noun), before.as_ref()];
+            draft.violations.extend(others_counts::<N>(caller, both, self.ledger.node()));
             let before = before.and_then(|noun| N::index(&noun, None).area);
             for area in [Some(area), before.as_deref()].into_iter().flatten() {
                 // Told once, so that it is not heard whether there was a record before.
@@ -598,6 +592,25 @@ impl Verbs {
     }
 }
 
+/// What the keys of one record lead to: each to one record, or to several in the caller's area.
+pub(super) fn led(
+    lookups: &BTreeSet<String>,
+    county: Option<&Area>,
+    known: &BTreeMap<String, Name>,
+    in_counties: &BTreeMap<String, Vec<(Name, Area)>>,
+) -> (BTreeMap<String, Name>, BTreeMap<String, Vec<Name>>) {
+    let of = |text: &String| Some((text.clone(), known.get(text)?.clone()));
+    let mut here: BTreeMap<String, Name> = lookups.iter().filter_map(of).collect();
+    let mut several = BTreeMap::new();
+    for (text, found) in lookups.iter().filter_map(|text| Some((text, in_counties.get(text)?))) {
+        match meant(found, county) {
+            Some(name) => drop(here.insert(text.clone(), name.clone())),
+            None => drop(several.insert(text.clone(), found.iter().map(|(name, _)| name.clone()).collect())),
+        }
+    }
+    (here, several)
+}
+
 /// Which of the records with one key is meant: the only one, or that of this county.
 fn meant<'a>(found: &'a [(Name, Area)], county: Option<&Area>) -> Option<&'a Name> {
     if let [(only, _)] = found {
@@ -621,12 +634,12 @@ pub(super) fn others_figures<N: Noun>(
 ) -> Vec<Violation> {
     let mut fields: Vec<&str> = vec![];
     for (field, target) in indexes.into_iter().flat_map(touching::<N>) {
-        let outside = touched.get(&target).is_some_and(|area| !caller.covers(area));
+        let outside = touched.get(&target).is_some_and(|area| !caller.may_touch(area));
         if outside && !fields.contains(&field) {
             fields.push(field);
         }
     }
-    fields.into_iter().map(|field| Violation::new(field, Reason::AreaForbidden, &caller.area)).collect()
+    fields.into_iter().map(|field| of_another_area(caller, field)).collect()
 }
 
 /// Brings a record into its one form and says what is wrong with it.

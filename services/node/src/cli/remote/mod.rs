@@ -3,6 +3,7 @@
 mod agreement;
 mod audit;
 mod peer;
+mod proposal;
 mod stream;
 mod table;
 mod token;
@@ -10,6 +11,7 @@ mod token;
 pub(super) use agreement::Agreement;
 pub(super) use audit::Audit;
 pub(super) use peer::Peer;
+pub(super) use proposal::Proposal;
 use qianshou_kernel::{error::Error, line::Line};
 use qianshou_proto::exchange::v1::exchange_admin_service_client::ExchangeAdminServiceClient;
 use serde_json::Value;
