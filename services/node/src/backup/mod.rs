@@ -25,7 +25,7 @@ use qianshou_kernel::{
 };
 
 pub use self::{manifest::Manifest, recovery::new_key};
-use crate::node;
+use crate::{erase, node};
 
 const DATABASE: &str = "database";
 const KEYS: &str = "keys";
@@ -113,6 +113,9 @@ pub struct Asked<'a> {
     pub identity: Option<&'a Path>,
     /// A backup of an older program, which has no signature, will do.
     pub may_be_unsigned: bool,
+    /// The journal of erasures of the node that was backed up; `None`: the one that its configuration names, if that is not in the
+    /// node's folder.
+    pub erasures: Option<&'a Path>,
 }
 
 /// A node that was restored.
@@ -127,6 +130,8 @@ pub struct Restored {
     pub token: String,
     /// What its configuration says other than the defaults: key, value, where that stands.
     pub settings: Vec<(String, String, String)>,
+    /// The journal of erasures that was replayed, and how many records were erased again by it.
+    pub erased: Option<(PathBuf, usize)>,
     /// Where the key that seals identity numbers has to be put before it serves; the backup is without it.
     pub seal_missing: Option<PathBuf>,
 }
@@ -155,7 +160,10 @@ pub async fn restore(asked: Asked<'_>) -> Result<Restored> {
 }
 
 async fn lay_down(asked: &Asked<'_>) -> Result<Restored> {
-    let &Asked { directory, to, database, may_be_unsigned, .. } = asked;
+    let &Asked { directory, to, database, may_be_unsigned, erasures, .. } = asked;
+    if let Some(file) = erasures.filter(|file| !file.is_file()) {
+        return Err(Error::refused("--erasures", Reason::NotFound, file.display()));
+    }
     let manifest = Manifest::verified(directory, may_be_unsigned)?;
     let keys = directory.join(KEYS);
     manifest.must_be_of(&NodeKeys::public_key_in(&keys)?, NodeKeys::seal_in(&keys)?)?;
@@ -187,11 +195,12 @@ async fn lay_down(asked: &Asked<'_>) -> Result<Restored> {
     let epoch = ledger::open_epoch(&db).await?;
     db.migrate(&migrations).await?;
     let token = node::only_administrator(&db, &loaded.config).await?;
+    let erased = erase::again(&db, &loaded, erasures).await?;
     db.close().await;
     // Last, so that a folder with a node.toml is a whole node.
     fs::rename(&draft, &file)?;
     File::open(to)?.sync_all()?;
-    Ok(Restored { config: file, manifest, epoch, token, settings: differing(&loaded), seal_missing })
+    Ok(Restored { config: file, manifest, epoch, token, settings: differing(&loaded), erased, seal_missing })
 }
 
 /// What a configuration says other than the defaults.

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod audit;
+mod erase;
 mod peer;
 mod proposal;
 mod stream;
@@ -10,6 +11,7 @@ mod token;
 
 pub(super) use agreement::Agreement;
 pub(super) use audit::Audit;
+pub(super) use erase::Erase;
 pub(super) use peer::Peer;
 pub(super) use proposal::Proposal;
 use qianshou_kernel::{error::Error, line::Line};
