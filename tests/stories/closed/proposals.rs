@@ -452,9 +452,16 @@ async fn a_proposal_stays_at_home(world: World) {
     backup::take(&folder.join("node.toml"), &safe, &[], &Clock::system()).await.unwrap();
     let (to, url) = (world.folder("restored").join("64"), world.empty_database("restored").await);
     let database = (world.database == Database::Postgres).then_some(url.as_str());
-    backup::restore(Asked { directory: &safe, to: &to, database, identity: None, may_be_unsigned: false })
-        .await
-        .unwrap();
+    backup::restore(Asked {
+        directory: &safe,
+        to: &to,
+        database,
+        identity: None,
+        may_be_unsigned: false,
+        erasures: None,
+    })
+    .await
+    .unwrap();
     let restored = Config::load(&to.join("node.toml")).unwrap();
     let db = Db::open(&restored.database_url().unwrap(), &to, 1, 2).await.unwrap();
     let rows = db.fetch("SELECT name, state FROM registry_proposals ORDER BY name", vec![]).await.unwrap();

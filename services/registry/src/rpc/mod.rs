@@ -2,7 +2,7 @@
 
 mod duplicates;
 mod erase;
-mod proposals;
+pub(crate) mod proposals;
 mod trace;
 
 use qianshou_kernel::nouns;

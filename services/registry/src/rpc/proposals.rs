@@ -10,7 +10,7 @@ use qianshou_kernel::{
     id::{Area, Name},
     identity::{Caller, Role},
     kind::{ANSWER_MAX_BYTES, Act, has_open_number, page_key, page_token, request_of},
-    ledger::{self, Request},
+    ledger::{self, Ledger, Request},
 };
 use qianshou_proto::registry::v1::{
     CreateProposalRequest, DecideProposalRequest, DecideProposalResponse, ListProposalsRequest, ListProposalsResponse,
@@ -331,6 +331,37 @@ impl Registry {
         });
         let proposal = self.today(named(&name.unwrap_or_default()));
         Ok(DecideProposalResponse { proposal: Some(proposal), position: Some(position) })
+    }
+}
+
+/// The statements that take what was proposed out of all proposals which name one of these records.
+pub(crate) async fn without(ledger: &Ledger, names: &[&str]) -> Result<Vec<Statement>> {
+    const NEXT: &str = "SELECT proposal, asked FROM registry_proposals WHERE name > $1 ORDER BY name LIMIT 100";
+    const CLEAR: &str = "UPDATE registry_proposals SET state = $2, proposal = $3, asked = $4 WHERE name = $1";
+    let (mut statements, mut after) = (vec![], String::new());
+    loop {
+        let rows = ledger.db().fetch(NEXT, binds![&after]).await?;
+        let proposals = rows.iter().map(|row| Ok(Kept::read(row)?.proposal)).collect::<Result<Vec<_>>>()?;
+        let Some(last) = proposals.last() else { return Ok(statements) };
+        after = last.name().to_owned();
+        for proposal in proposals.into_iter().filter(|proposal| proposal.record.is_some()) {
+            let said = proposal.encode_to_vec();
+            if !names.iter().any(|name| said.windows(name.len()).any(|part| part == name.as_bytes())) {
+                continue;
+            }
+            let is_open = proposal.state() == ProposalState::Proposed;
+            let state = if is_open { ProposalState::Withdrawn } else { proposal.state() };
+            let cleared = Proposal {
+                state: Some(state.into()),
+                record: None,
+                reason: None,
+                decision_reason: None,
+                written: None,
+                ..proposal
+            };
+            let binds = binds![cleared.name(), short(state), cleared.encode_to_vec(), vec![0_u8; 32]];
+            statements.push(Statement::new(CLEAR, binds));
+        }
     }
 }
 
