@@ -9,6 +9,7 @@
 -- * The reporting house saves no record and cannot write the ledger. It reads entries whole, sealed identity numbers among them.
 --   These open only with keys/seal.key; as every process opens the whole keys folder, the wall holds against a stolen database
 --   password, not against a stolen machine.
+-- * The registry may empty what entries say, for a person can be erased; whoever does so without a chained end is found by `verify`.
 -- * Every process asks who calls and may make and revoke tokens, so all of them write `tokens`. Rows are not told apart: a follower
 --   may move any cursor.
 
@@ -46,20 +47,27 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
 -- The registry and pairing: first answers to request ids, forgotten after [ledger] request_keep_days.
 GRANT SELECT, INSERT, DELETE ON requests TO qianshou_registry, qianshou_pairing;
 
--- salting and erasures are the owner's alone: a chain is salted at an upgrade, and an operator erases.
+-- salting is the owner's alone: a chain is salted at an upgrade.
+
+-- Erasing a person: the registry takes what was said out of entries, and cannot change what the chain covers of their places. The exchange
+-- hears of it and clears its pages; reporting joins what is left of one person.
+GRANT UPDATE (payload, sealed, salt, trace, content, ended, ended_on) ON entries TO qianshou_registry;
+GRANT SELECT, INSERT ON erasures TO qianshou_registry;
+GRANT SELECT, INSERT, UPDATE, DELETE ON joined TO qianshou_registry;
+GRANT SELECT ON erasures, joined TO qianshou_exchange, qianshou_reporting;
 
 -- The exchange also verifies what is stored, for the whole node, and signs the ledger's head.
 GRANT INSERT, UPDATE ON verified TO qianshou_exchange;
 GRANT INSERT, DELETE ON heads TO qianshou_exchange;
 GRANT SELECT, INSERT, UPDATE ON exchange_heads TO qianshou_exchange;
 
--- The exchange: pages and receipts are only added, a page's receipt comes later.
+-- The exchange: pages and receipts are only added, a page's receipt comes later, and what was erased goes.
 GRANT SELECT, INSERT, UPDATE, DELETE ON exchange_peers, exchange_held TO qianshou_exchange;
 GRANT SELECT, INSERT, UPDATE ON exchange_agreements, exchange_outbound, exchange_inbound, exchange_pages TO qianshou_exchange;
 GRANT SELECT, INSERT ON exchange_received, exchange_quarantine, exchange_recovery TO qianshou_exchange;
 
--- Reporting: its tallies, and the cursor that travels with them.
-GRANT INSERT, UPDATE ON cursors TO qianshou_reporting;
+-- Reporting: its tallies, and the cursor that travels with them; the exchange has one of its own.
+GRANT INSERT, UPDATE ON cursors TO qianshou_reporting, qianshou_exchange;
 GRANT SELECT, INSERT, UPDATE ON reporting_catalogue TO qianshou_reporting;
 GRANT SELECT, INSERT, DELETE ON reporting_members, reporting_problems, reporting_same TO qianshou_reporting;
 GRANT SELECT, INSERT, UPDATE, DELETE ON

@@ -10,7 +10,7 @@ pub struct House {
     pub service: &'static str,
     /// Where it is written down.
     pub file: &'static str,
-    /// Its further calls that only read.
+    /// Its further calls that may be repeated: they only read, or carry a request id.
     reads: &'static [&'static str],
     /// A line for each noun: message | plural | home in an example, `00` if only the nation keeps it | level | natural key | what is
     /// said to be taken, if in other words | reasons that not every noun has, STILL_REFERENCED+ if an update may be refused for it, too | states |
@@ -24,7 +24,7 @@ pub const HOUSES: [House; 2] = [REGISTRY, PAIRING];
 const REGISTRY: House = House {
     service: "qianshou.registry.v1.RegistryService",
     file: "proto/qianshou/registry/v1/service.proto",
-    reads: &["ListDuplicates"],
+    reads: &["ListDuplicates", "ErasePerson"],
     nouns: "
 Division    | Divisions    | 00 | L1 | code and `valid_from`           | the same code in an overlapping interval | OUT_OF_ORDER STILL_REFERENCED | `VALID` or `GONE` | valid_to
 Change      | Changes      | 00 | L1 | effective_on and the first code | effective_on and the first code | NOT_IN_LIST TOO_MANY | a ChangeKind without its prefix, e.g. `MERGED` | document

@@ -187,6 +187,7 @@ pub fn entry(home: &str, kind: &str, id: &str, revision: u64, payload: Vec<u8>) 
         home: Some(home.to_owned()),
         version: Some(Version { epoch: Some(1), revision: Some(revision) }),
         content: Some(Content::Put(payload.into())),
+        leaf: None,
     }
 }
 

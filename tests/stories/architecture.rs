@@ -19,7 +19,7 @@ const NO_HOUSES: [&str; 3] = ["kernel", "node", "console"];
 const ROOMS: [&str; 5] = ["domain", "lib", "migrations", "rpc", "store"];
 const FURTHER_ROOMS: [&str; 3] = ["follow", "tasks", "tests"];
 /// The ledger's tables and what else is the kernel's alone.
-const OF_THE_KERNEL: [&str; 19] = [
+const OF_THE_KERNEL: [&str; 20] = [
     "head",
     "entries",
     "records",
@@ -36,6 +36,7 @@ const OF_THE_KERNEL: [&str; 19] = [
     "heads",
     "verified",
     "erasures",
+    "joined",
     "audit",
     "audit_head",
     "probes",

@@ -12,7 +12,7 @@ stories! {
 /// What a statement begins with.
 const VERBS: [&str; 7] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH ", "PRAGMA ", "SHOW "];
 /// How the statements of one database begin, and whether it is the shared one.
-const OF_ONE_DATABASE: [(&str, bool); 12] = [
+const OF_ONE_DATABASE: [(&str, bool); 13] = [
     ("PRAGMA ", false),
     ("SELECT sqlite_version", false),
     ("SHOW ", true),
@@ -23,6 +23,7 @@ const OF_ONE_DATABASE: [(&str, bool); 12] = [
     ("SELECT pg_notify", true),
     ("SELECT rowid FROM words WHERE words MATCH", false),
     ("SELECT rowid FROM words WHERE held", true),
+    ("INSERT INTO words (words) VALUES", false),
     ("INSERT INTO words (rowid, held) SELECT value", false),
     ("INSERT INTO words (rowid, held) SELECT n", true),
 ];

@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use toml::{Table, Value};
 
 use crate::{
+    erasure::journal::Journal,
     error::{Error, Reason, Refusal, Result, Violation},
     files::open_to_others,
     id::is_node,
@@ -129,6 +130,8 @@ pub struct Ledger {
     pub request_keep_days: u32,
     pub verify_every_ms: u64,
     pub verify_entries: u32,
+    /// As written; it stands relative to the node's folder.
+    pub erasures: PathBuf,
 }
 
 /// What one caller may ask for.
@@ -320,6 +323,12 @@ impl Loaded {
     #[must_use]
     pub fn keys_directory(&self) -> PathBuf {
         self.directory.join(&self.config.keys.directory)
+    }
+
+    /// The journal of erasures.
+    #[must_use]
+    pub fn journal(&self) -> Journal {
+        Journal::at(self.directory.join(&self.config.ledger.erasures))
     }
 
     /// The folder of the key that seals identity numbers, absolute.

@@ -116,6 +116,8 @@ impl Db {
                 .busy_timeout(Duration::from_secs(30))
                 .statement_cache_capacity(256)
                 .pragma("wal_autocheckpoint", "8000")
+                // What is deleted is overwritten: nothing of it stays in free pages.
+                .pragma("secure_delete", "on")
                 .pragma("temp_store", "memory");
             // The writer's pages are the hot ones; what readers miss, the operating system has.
             let pool = |most: u32, cache: &'static str| {
@@ -243,6 +245,21 @@ impl Db {
                 Ok(columns_of::<sqlx::Postgres>(sqlx::Statement::columns(&statement)))
             }
         }
+    }
+
+    /// Makes what was deleted go from a file for good: the index of words is merged, for what is deleted from it stays until then, and
+    /// the log beside the file is emptied. `false`: a long read holds the log. A server does so in its own time.
+    pub async fn scrub(&self) -> Result<bool> {
+        let Pools::Sqlite { write, .. } = &self.pools else { return Ok(true) };
+        let mut tx = self.begin().await?;
+        tx.execute("INSERT INTO words (words) VALUES ('optimize')", vec![]).await?;
+        tx.commit().await?;
+        let mut on = write.acquire().await?;
+        // Whoever writes waits for this, so it does not wait long.
+        sqlite(&mut *on, "PRAGMA busy_timeout = 500".into(), vec![]).await?;
+        let emptied = sqlite(&mut *on, "PRAGMA wal_checkpoint(TRUNCATE)".into(), vec![]).await;
+        sqlite(&mut *on, "PRAGMA busy_timeout = 30000".into(), vec![]).await?;
+        Ok(emptied?.first().map_or(Ok(1), |row| row.int(0))? == 0)
     }
 
     /// Closes every connection.

@@ -6,6 +6,7 @@ mod beside;
 pub mod cli;
 pub mod demo;
 pub mod doctor;
+mod erase;
 pub mod node;
 mod roles;
 mod sheet;

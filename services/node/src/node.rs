@@ -10,6 +10,7 @@ use qianshou_kernel::{
     clock::Clock,
     config::{Config, Loaded, ms},
     db::{Db, Hold, Levels, Migration},
+    erasure::{Copies, journal::Journal},
     error::{Error, Reason, Result},
     files::{private_file, private_folder},
     follow::Feed,
@@ -34,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{codec::CompressionEncoding, service::Routes};
 
 use crate::{
+    erase,
     roles::{House, Roles},
     verify,
 };
@@ -51,6 +53,8 @@ pub struct Node {
     audit: Audit,
     /// SHA-256 of the configuration as it may be shown.
     settings: String,
+    /// The journal of erasures.
+    journal: Journal,
 }
 
 /// A node that serves.
@@ -222,7 +226,7 @@ impl Node {
         NodeKeys::must_be_private(&loaded)?;
         let keys = Arc::new(NodeKeys::of(&loaded)?);
         let url = loaded.database_url()?;
-        let settings = loaded.digest();
+        let (settings, journal) = (loaded.digest(), loaded.journal());
         let (config, directory) = (loaded.config, loaded.directory);
         let roles = Roles::parse(&config.roles.serve)?;
         if keys.node != config.node.code {
@@ -259,7 +263,19 @@ impl Node {
         if let Err(error) = tokens.give_ends().await {
             tracing::warn!(%error, "old tokens still have no end");
         }
-        Ok(Self { config, alone, roles, keys, secrets: Arc::new(secrets), ledger, tokens, ids, audit, settings })
+        Ok(Self {
+            config,
+            alone,
+            roles,
+            keys,
+            secrets: Arc::new(secrets),
+            ledger,
+            tokens,
+            ids,
+            audit,
+            settings,
+            journal,
+        })
     }
 
     /// A fresh administrator's token, for whoever holds the node's folder.
@@ -356,7 +372,13 @@ impl Node {
         if roles.has(House::Registry) {
             let domains = self.keys.domains.iter();
             let domain = |(name, key): (&String, &[u8; 32])| Some(Domain::new(name, &Secret::from_bytes(key).ok()?));
-            let registry = Registry::new(self.verbs(), domains.filter_map(domain).collect());
+            let mut copies = vec![];
+            copies.extend(roles.has(House::Exchange).then(|| erase::pages(&self.ledger)));
+            copies.extend(roles.has(House::Reporting).then(|| Arc::new(reporting.clone()) as Arc<dyn Copies>));
+            let secrets = Some(self.secrets.clone());
+            let eraser = erase::eraser(&self.ledger, &self.ids, secrets, self.journal.clone(), copies)?;
+            erase::begin(&eraser, cancel.clone()).await?;
+            let registry = Registry::new(self.verbs(), domains.filter_map(domain).collect(), eraser);
             registry.start(cancel.clone());
             routes = routes.add_service(bounded!(registry.service()));
             tokio::spawn(forget_requests(self.ledger.clone(), config.ledger.request_keep_days, cancel.clone()));

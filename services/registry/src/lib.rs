@@ -12,7 +12,7 @@ mod tasks;
 
 use std::sync::Arc;
 
-use qianshou_kernel::{db::Migration, kind::Verbs, person::Domain};
+use qianshou_kernel::{db::Migration, erasure::Eraser, kind::Verbs, person::Domain};
 use qianshou_proto::registry::v1::registry_service_server::RegistryServiceServer;
 
 use tokio::task::JoinHandle;
@@ -41,14 +41,15 @@ pub struct Registry {
     verbs: Verbs,
     divisions: List,
     domains: Arc<[Domain]>,
+    eraser: Eraser,
 }
 
 impl Registry {
-    /// A registry that saves through these verbs; `domains`: those whose keys the node holds.
+    /// A registry that saves through these verbs and erases by this; `domains`: those whose keys the node holds.
     #[must_use]
-    pub fn new(verbs: Verbs, domains: Vec<Domain>) -> Self {
+    pub fn new(verbs: Verbs, domains: Vec<Domain>, eraser: Eraser) -> Self {
         let divisions = List::new(verbs.ledger.clone());
-        Self { verbs, divisions, domains: domains.into() }
+        Self { verbs, divisions, domains: domains.into(), eraser }
     }
 
     /// Does what nobody has to ask for, until cancelled; in every process of this house.

@@ -115,7 +115,10 @@ impl Follow {
         let was = self.store.roots_by_member(&list(changed.keys())).await?;
         let mut touched: BTreeSet<String> = members.values().flatten().chain(was.values().flatten()).cloned().collect();
         touched.extend(self.bound_by(changed).await?);
-        let (same, linked) = self.linked(&mut touched, links).await?;
+        let joining = self.joining(changed).await?;
+        touched.extend(joining.keys().cloned());
+        let (same, mut linked) = self.linked(&mut touched, links).await?;
+        linked.extend(joining);
 
         let before = self.store.subject_by_root(&list(&touched)).await?;
         let subject_of = |root: &String| {
@@ -135,6 +138,17 @@ impl Follow {
             groups.entry(subject.clone()).or_default().insert(root.clone());
         }
         Ok((members, roots, groups))
+    }
+
+    /// The roots of persons of whom records were erased elsewhere in the node, among these changed ones: from now on they join them.
+    async fn joining(&self, changed: &Newest) -> Result<Newest> {
+        let persons: BTreeSet<String> =
+            changed.values().flatten().filter_map(|record| record.person().map(str::to_owned)).collect();
+        let blinds = self.ledger.joining(&list(&persons)).await?;
+        let roots = self.store.roots_by_subject(&self.catalogue.subjects_of(&blinds)).await?;
+        let records =
+            self.ledger.find(&list(roots.values().flatten().filter(|root| !changed.contains_key(*root)))).await?;
+        self.newest(records.into_values().collect()).await
     }
 
     /// The roots of records that hold only within one that changed.
@@ -222,9 +236,13 @@ impl Follow {
     /// contributes by its last payload, up to the day of its end.
     async fn newest(&self, entries: Vec<Stored>) -> Result<Newest> {
         let mut newest: Newest = entries.iter().map(|entry| (entry.name.to_string(), None)).collect();
-        for (stored, cut) in self.ledger.last_said(entries).await? {
+        let said = self.ledger.last_said(entries).await?;
+        let blind_of = |stored: &Stored| stored.sealed().and_then(|sealed| person::blind_of(sealed));
+        let blinds: BTreeSet<String> = said.iter().filter_map(|(stored, _)| blind_of(stored)).collect();
+        let joined = self.ledger.joined(&list(&blinds)).await?;
+        for (stored, cut) in said {
             if let Some(payload) = stored.payload().cloned() {
-                let blind = stored.sealed().and_then(|sealed| person::blind_of(sealed));
+                let blind = blind_of(&stored).map(|blind| joined.get(&blind).cloned().unwrap_or(blind));
                 newest.insert(stored.name.to_string(), Some(Record::new(stored.name, payload, cut).of_person(blind)));
             }
         }

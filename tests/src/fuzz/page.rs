@@ -413,6 +413,7 @@ fn entry(script: &mut Script<'_>) -> PageEntry {
         home: Some("64".into()),
         version: Some(Version { epoch: Some(1), revision: Some(revision) }),
         content: put(sound.clone()),
+        leaf: None,
     };
     match bad {
         1 => entry.home = Some("35".into()),

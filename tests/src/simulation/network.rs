@@ -241,6 +241,7 @@ impl World {
             home: Some(home.to_owned()),
             version: Some(version),
             content: Some(page_entry::Content::Put(content.into())),
+            leaf: None,
         };
         let mut entries = std::mem::take(&mut made.page.entries);
         entries.insert(self.rng.random_range(0..=entries.len()), entry);

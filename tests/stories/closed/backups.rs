@@ -207,7 +207,7 @@ async fn restore(
     may_be_unsigned: bool,
 ) -> Result<Restored> {
     let database = (world.database == Database::Postgres).then_some(url);
-    backup::restore(Asked { directory, to, database, identity, may_be_unsigned }).await
+    backup::restore(Asked { directory, to, database, identity, may_be_unsigned, erasures: None }).await
 }
 
 /// Every file below a folder, in order.

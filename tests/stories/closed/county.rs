@@ -318,7 +318,7 @@ async fn table(at: &Caller, area: &str, indicators: &[String]) -> Vec<Cell> {
 }
 
 /// Every figure of an area.
-async fn whole_table(at: &Caller, area: &str) -> BTreeMap<String, String> {
+pub(super) async fn whole_table(at: &Caller, area: &str) -> BTreeMap<String, String> {
     let known = at.reporting().list_indicators(ListIndicatorsRequest {}).await.unwrap().into_inner().indicators;
     let ids: Vec<String> = known.into_iter().filter_map(|indicator| indicator.id).collect();
     let cells = table(at, area, &ids).await;

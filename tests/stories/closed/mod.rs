@@ -6,6 +6,7 @@ mod bounds;
 mod chain;
 mod county;
 mod disk;
+mod erasure;
 mod files;
 mod person;
 mod received;

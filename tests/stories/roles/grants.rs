@@ -1,6 +1,7 @@
 //! Each house under a database role of its own, with the grants of `deploy/grants.sql` and no more.
 
 use qianshou_kernel::db::Db;
+use qianshou_proto::registry::v1::ErasePersonRequest;
 use qianshou_tests::{
     Database, World, eventually,
     sample::{self, NINGXIA, agency},
@@ -36,7 +37,7 @@ async fn each_house_has_grants_of_its_own(world: World) {
         terms("00", "64", vec![qianshou_tests::treaty::share("agencies", "display_name uscc division", "64")]),
     )
     .await;
-    let [agencies, ..] = sample::fill(&registry.admin, NINGXIA, 1..21).await;
+    let [agencies, _, workers, _] = sample::fill(&registry.admin, NINGXIA, 1..21).await;
     registry.admin.under("once").create(agency(500)).await.unwrap();
     registry.admin.under("once").create(agency(500)).await.unwrap();
     registry.admin.delete::<qianshou_proto::registry::v1::Agency>(&agencies[0]).await.unwrap_err();
@@ -47,6 +48,22 @@ async fn each_house_has_grants_of_its_own(world: World) {
         let counted = async || (figures(&at.admin).await == [20, 20, 22, 20]).then_some(());
         eventually("the table", counted).await;
     }
+    // The registry erases, the exchange clears its pages, reporting joins what is left: each under its own role.
+    let asked = ErasePersonRequest {
+        name: Some(workers[0].clone()),
+        reason: Some("本人申请".into()),
+        clause: Some("第四十七条".into()),
+        ..ErasePersonRequest::default()
+    };
+    let erased = registry.admin.registry().erase_person(asked).await.unwrap().into_inner();
+    assert_eq!(erased.records.len(), 2);
+    let db = Db::open(&owner, &source::root(), 1, 2).await.unwrap();
+    let cleared = "SELECT 1 FROM cursors WHERE name = 'exchange erased' AND position > 0";
+    eventually("cleared pages", async || db.fetch_one(cleared, vec![]).await.unwrap()).await;
+    db.close().await;
+    settled(&exchange.admin, &nation.admin, &agreement).await;
+    let counted = async || (figures(&reporting.admin).await == [20, 20, 22, 20]).then_some(());
+    eventually("the table, as before", counted).await;
     for house in [&registry, &pairing, &exchange, &reporting] {
         assert!(!house.said().contains("permission denied"), "{}", house.said());
     }
@@ -62,6 +79,7 @@ async fn each_house_has_grants_of_its_own(world: World) {
         ("registry", "SELECT id FROM exchange_agreements"),
         ("registry", "UPDATE reporting_months SET value = 0"),
         ("registry", "DELETE FROM entries"),
+        ("registry", "UPDATE entries SET digest = payload"),
         ("exchange", "DELETE FROM exchange_pages"),
         ("exchange", "UPDATE entries SET payload = NULL"),
         ("exchange", "SELECT facts FROM reporting_subjects"),

@@ -132,8 +132,29 @@ pub fn take_hints(page: &mut Page) -> Vec<Option<Trace>> {
 /// The root over the entries; `None`: one of them is not whole.
 #[must_use]
 pub fn root_of(entries: &[PageEntry]) -> Option<Hash> {
-    let leaves = entries.iter().map(|entry| leaf_of(entry).map(|leaf| tree::leaf_hash(&leaf)));
+    let leaves = entries.iter().map(leaf_hash_of);
     Some(tree::root(&leaves.collect::<Option<Vec<_>>>()?))
+}
+
+/// The hash of an entry's leaf, also of one that was erased.
+#[must_use]
+pub fn leaf_hash_of(entry: &PageEntry) -> Option<Hash> {
+    if is_erased(entry) {
+        return entry.leaf.as_deref()?.try_into().ok();
+    }
+    leaf_of(entry).map(|leaf| tree::leaf_hash(&leaf))
+}
+
+/// Whether nothing but its leaf is left of an entry.
+#[must_use]
+pub fn is_erased(entry: &PageEntry) -> bool {
+    entry.leaf.is_some() && PageEntry { leaf: None, ..entry.clone() } == PageEntry::default()
+}
+
+/// What is left of an entry whose content is erased; `None`: it is not whole.
+#[must_use]
+pub fn erased(entry: &PageEntry) -> Option<PageEntry> {
+    Some(PageEntry { leaf: Some(leaf_hash_of(entry)?.to_vec().into()), ..PageEntry::default() })
 }
 
 /// An entry as its leaf in the hash tree; `None`: a part of it is missing.
@@ -305,5 +326,39 @@ pub fn refusal_texts(reason: RefusalReason) -> (&'static str, &'static str) {
             "数据流已经结束，其后不再接收；如需继续，请双方另签协议",
             "the stream has ended and nothing follows its end; sign another agreement to go on",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use qianshou_proto::common::v1::Version;
+
+    use super::*;
+
+    fn entry(name: &str) -> PageEntry {
+        PageEntry {
+            salt: Some(vec![7; 16].into()),
+            name: Some(format!("nodes/64/workers/{name}")),
+            kind: Some("workers".into()),
+            home: Some("64".into()),
+            version: Some(Version { epoch: Some(1), revision: Some(1) }),
+            content: Some(page_entry::Content::Put("content".into())),
+            leaf: None,
+        }
+    }
+
+    #[test]
+    fn the_root_follows_from_what_is_left_of_an_entry() {
+        let mut entries = vec![entry("a"), entry("b"), entry("c")];
+        let root = root_of(&entries);
+        entries[1] = erased(&entries[1]).unwrap();
+        assert!(is_erased(&entries[1]) && !is_erased(&entries[0]));
+        assert_eq!(root_of(&entries), root);
+        assert_eq!(erased(&entries[1]).as_ref(), Some(&entries[1]), "again changes nothing");
+        // Beside a content a leaf stands for nothing, and one of another length for no leaf.
+        entries[0].leaf = Some(vec![1; 32].into());
+        assert_eq!((root_of(&entries), is_erased(&entries[0])), (root, false));
+        entries[1].leaf = Some(vec![1; 31].into());
+        assert_eq!(root_of(&entries), None);
     }
 }

@@ -4,6 +4,7 @@
 //! Never writes a record by itself, and names no table of another house.
 
 mod agreement;
+mod erase;
 mod heads;
 mod inbound;
 mod outbound;
@@ -15,7 +16,7 @@ pub use outbound::provider_command;
 use qianshou_kernel::{
     db::{Db, Migration, Statement, Value},
     error::{Error, Result},
-    ledger::{Command, Ledger, Rejection},
+    ledger::{Command, Ledger, Read, Rejection},
 };
 use qianshou_proto::exchange::v1::{RefusalReason, StreamState};
 
@@ -57,7 +58,7 @@ impl Store {
     async fn submit(&self, command: Command) -> Result<bool> {
         match self.ledger.submit(command).await {
             Ok(_) => Ok(true),
-            Err(Rejection::Guard(_)) => Ok(false),
+            Err(Rejection::Guard(_) | Rejection::Changed(Read::Live(_))) => Ok(false),
             Err(rejection) => Err(rejection.into()),
         }
     }

@@ -7,7 +7,7 @@ use qianshou_kernel::{
     binds,
     db::{Row, Statement, Value, as_i64},
     error::Result,
-    ledger::Command,
+    ledger::{Command, Read},
 };
 use qianshou_proto::exchange::v1::{Page, Receipt, RefusalReason, StreamState};
 
@@ -46,7 +46,7 @@ const HOLD_AGAIN: &str = "ON CONFLICT (stream, name) DO UPDATE SET epoch = exclu
 const DROP: &str = "DELETE FROM exchange_held WHERE stream = $1 AND name IN ({2})";
 
 /// A provider's commit as one command of the ledger. It is refused by [`qianshou_kernel::ledger::Rejection::Guard`] if another
-/// process has moved the stream.
+/// process has moved the stream, and by `Changed` if a record that its page shows has ended meanwhile: no page is made of what was erased.
 #[must_use]
 pub fn provider_command(node: &str, commit: &Commit, now_ms: i64) -> Command {
     let statements = match commit {
@@ -59,7 +59,12 @@ pub fn provider_command(node: &str, commit: &Commit, now_ms: i64) -> Command {
         }
         Commit::Mark { stream, state, refusal } => vec![mark(stream, *state, refusal.as_ref(), now_ms)],
     };
-    Command { actor: format!("nodes/{node}"), statements, ..Command::default() }
+    let shown = match commit {
+        Commit::Advance(advance) => Some(advance.shown.keys()),
+        Commit::Acknowledge { .. } | Commit::Mark { .. } => None,
+    };
+    let reads = shown.into_iter().flatten().filter_map(|name| name.parse().ok()).map(Read::Live).collect();
+    Command { actor: format!("nodes/{node}"), reads, statements, ..Command::default() }
 }
 
 fn mark(stream: &str, state: StreamState, refusal: Option<&(RefusalReason, Receipt)>, now_ms: i64) -> Statement {

@@ -1,7 +1,8 @@
 //! The heartbeats. One supervisor looks at the agreements, now and then and when it is rung, and sees to it that every
 //! outbound stream has its [`outbound`] task, every inbound one its puller ([`inbound`]), and every half of ours its delivery
-//! ([`statements`]); [`measure`] says how they do; [`heads`] shows where the ledger stands. Each takes no input but what is kept, and may be stopped at any point.
+//! ([`statements`]); [`erase`] takes what was erased out of sent pages; [`measure`] says how they do; [`heads`] shows where the ledger stands. Each takes no input but what is kept, and may be stopped at any point.
 
+mod erase;
 pub(crate) mod heads;
 pub(crate) mod hub;
 mod inbound;
@@ -50,6 +51,7 @@ pub(crate) async fn run(house: Arc<House>) {
     });
     tokio::spawn(measure::run(house.clone()));
     tokio::spawn(heads::run(house.clone()));
+    tokio::spawn(erase::run(house.clone()));
     loop {
         rung.borrow_and_update();
         if let Err(error) = look(&house, &mut running).await {

@@ -10,7 +10,7 @@ use crate::kind::methods;
 /// What of a method's calls is written down, beside refusals, which always are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// It opens a door: a line is committed before it is carried out, and another with its outcome before the answer leaves.
+    /// It opens a door, or cannot be undone: a line is committed before it is carried out, and another with its outcome before the answer leaves.
     Door,
     /// An act: its line is committed before the answer leaves.
     Act,
@@ -35,7 +35,7 @@ impl Class {
 }
 
 /// Methods that are no verbs of a noun, by service and name.
-const NAMED: [(&str, Class); 33] = [
+const NAMED: [(&str, Class); 34] = [
     ("IdentityService/CreateToken", Class::Door),
     ("IdentityService/ListTokens", Class::Read),
     ("IdentityService/RevokeToken", Class::Act),
@@ -62,6 +62,7 @@ const NAMED: [(&str, Class); 33] = [
     ("ReportingService/ReadTable", Class::Look),
     ("ReportingService/ListIndicators", Class::Look),
     ("ReportingService/ListProblems", Class::Read),
+    ("RegistryService/ErasePerson", Class::Door),
     ("RegistryService/TraceDivision", Class::Look),
     ("RegistryService/ListDuplicates", Class::Read),
     ("PairingService/GetPairing", Class::Look),

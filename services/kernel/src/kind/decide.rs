@@ -58,6 +58,11 @@ impl<N: Noun> Draft<N> {
         N::Record::decode(payload).ok().map(|noun| N::index(&noun, None))
     }
 
+    /// Whether the record as it stands refers to another: to one that was erased since it may go on to.
+    fn referred_to(&self, target: &str) -> bool {
+        self.stood().unwrap_or_default().links.iter().any(|link| link.target == target)
+    }
+
     /// The record as it stands, for rules to look at.
     fn standing(&self) -> Option<Neighbour> {
         let stored = self.current.as_ref()?;
@@ -526,7 +531,10 @@ impl Verbs {
                 draft.violations.push(Violation::new(link.field, Reason::Malformed, detail));
             } else if link.bond == Bond::Elsewhere && target.home() == node {
                 draft.violations.push(Violation::new(link.field, Reason::Malformed, "nodes/OTHER_NODE/…"));
-            } else if link.is_firm(node) && referred.get(&link.target).and_then(Stored::payload).is_none() {
+            } else if link.is_firm(node)
+                && referred.get(&link.target).and_then(Stored::payload).is_none()
+                && !(referred.get(&link.target).is_some_and(Stored::is_erased) && draft.referred_to(&link.target))
+            {
                 draft.violations.push(Violation::new(link.field, Reason::ReferenceNotFound, &link.target));
             }
         }

@@ -7,6 +7,7 @@
 mod bell;
 pub mod chain;
 mod epoch;
+mod erase;
 pub mod heads;
 mod overlay;
 mod read;
@@ -20,6 +21,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use bell::MISSED;
 pub use epoch::{declare_epoch, open_epoch};
+pub use erase::{Cause, Kept};
 pub use read::{Head, Stored, head, last_written_ms, snapshot};
 pub use reindex::reindex;
 pub use salting::salt;
@@ -55,6 +57,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "kernel", version: 7, sql: include_str!("../migrations/7_audit.sql") },
     Migration { house: "kernel", version: 8, sql: include_str!("../migrations/8_chain.sql") },
     Migration { house: "kernel", version: 9, sql: include_str!("../migrations/9_probes.sql") },
+    Migration { house: "kernel", version: 10, sql: include_str!("../migrations/10_erase.sql") },
 ];
 
 /// A record's version, given by its home; compared in this order.
@@ -157,6 +160,8 @@ pub struct Command {
     pub statements: Vec<Statement>,
     /// In whose trace each record was written where it came from, in the order of `writes`; empty: in that of whoever submits.
     pub traces: Vec<Option<Trace>>,
+    /// It erases: what has ended may end again, and what it puts is indexed nowhere ([`Ledger::erase`]).
+    pub erasing: bool,
 }
 
 /// Done, and lasting.

@@ -148,7 +148,7 @@ impl<'a> Overlay<'a> {
             }
         }
         let mut brought = HashMap::new();
-        for (write, index) in command.writes.iter().zip(indexes) {
+        for (write, index) in command.writes.iter().zip(indexes).filter(|_| !command.erasing) {
             self.may_write(write, index.as_ref().map(|(_, i)| i), &mut brought)?;
         }
         let first = self.position + 1;

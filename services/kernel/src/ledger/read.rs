@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use qianshou_proto::common::v1::EndReason;
 
 use super::{Answer, Committed, Content, End, Ledger, Rejection, Request, Version};
 use crate::{
@@ -87,6 +88,12 @@ impl Stored {
             Content::Put { payload, .. } => Some(payload),
             Content::End(_) => None,
         }
+    }
+
+    /// Whether it says that the record was erased, or said something that was.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        matches!(&self.content, Content::End(end) if end.reason == EndReason::Erased as i32)
     }
 
     /// The sealed identity number, if there is one here.

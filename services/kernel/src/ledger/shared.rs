@@ -7,7 +7,7 @@ use prost::Message;
 use qianshou_proto::common::v1::EndReason;
 use time::Date;
 
-use super::{Content, Ledger, Stored};
+use super::{Content, Ledger, Stored, erase::is_residue};
 use crate::{
     binds,
     clock::{day_of, parse_day},
@@ -63,7 +63,7 @@ impl Ledger {
     }
 
     /// What records say last by these newest entries, each with the day of its end: of one that ended otherwise than by deletion, what it
-    /// said before that. What was deleted is not in the answer.
+    /// said before that; a residue of what was erased has no such day. What was deleted is not in the answer.
     pub async fn last_said(&self, entries: Vec<Stored>) -> Result<Vec<(Stored, Option<Date>)>> {
         let mut said = vec![];
         let mut open: Vec<(Stored, Option<Date>)> = entries.into_iter().map(|entry| (entry, None)).collect();
@@ -72,6 +72,7 @@ impl Ledger {
             for (entry, cut) in open.drain(..) {
                 match (&entry.content, entry.previous) {
                     (Content::Put { .. }, _) => said.push((entry, cut)),
+                    (Content::End(end), Some(previous)) if is_residue(end) => drop(before.insert(previous, cut)),
                     (Content::End(end), Some(previous)) if end.reason != i32::from(EndReason::Deleted) => {
                         let on = parse_day(&end.on).unwrap_or_else(|| day_of(entry.written_at_ms));
                         before.insert(previous, cut.into_iter().chain([on]).min());

@@ -37,6 +37,7 @@ pub(crate) fn prepare(kinds: &Kinds, command: Command) -> Result<Prepared> {
     let indexes = command.writes.iter().map(|write| {
         let kind = kinds.known(write.name().kind())?;
         match write.content() {
+            _ if command.erasing => Ok(Some((*kind, Index::default()))),
             Content::End(_) => Ok(Some((*kind, Index::default()))),
             Content::Put { payload, sealed } => {
                 let blind = sealed.as_deref().and_then(person::blind_of);

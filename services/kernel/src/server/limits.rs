@@ -117,9 +117,10 @@ fn needed(path: &str) -> Option<Role> {
     let (service, name) = path.rsplit_once('/').unwrap_or_default();
     let begins = |verbs: &[&str]| verbs.iter().any(|verb| name.starts_with(verb));
     match service.rsplit('.').next().unwrap_or_default() {
-        "RegistryService" | "PairingService" => {
-            begins(&["Create", "Update", "Delete", "BatchPut"]).then_some(Role::Editor)
-        }
+        "RegistryService" | "PairingService" => match name {
+            "ErasePerson" => Some(Role::Administrator),
+            _ => begins(&["Create", "Update", "Delete", "BatchPut"]).then_some(Role::Editor),
+        },
         "IdentityService" => begins(&["Create", "Revoke"]).then_some(Role::Administrator),
         "ExchangeAdminService" => begins(&["Add", "Remove", "Draft", "Sign"]).then_some(Role::Administrator),
         _ => None,

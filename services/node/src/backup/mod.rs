@@ -26,7 +26,7 @@ use qianshou_kernel::{
 };
 
 pub use self::{manifest::Manifest, recovery::new_key};
-use crate::{node, verify};
+use crate::{erase, node, verify};
 
 const DATABASE: &str = "database";
 const KEYS: &str = "keys";
@@ -114,6 +114,9 @@ pub struct Asked<'a> {
     pub identity: Option<&'a Path>,
     /// A backup of an older program, which has no signature, will do.
     pub may_be_unsigned: bool,
+    /// The journal of erasures of the node that was backed up; `None`: the one that its configuration names, if that is not in the
+    /// node's folder.
+    pub erasures: Option<&'a Path>,
 }
 
 /// A node that was restored.
@@ -128,6 +131,8 @@ pub struct Restored {
     pub token: String,
     /// What its configuration says other than the defaults: key, value, where that stands.
     pub settings: Vec<(String, String, String)>,
+    /// The journal of erasures that was replayed, and how many records were erased again by it.
+    pub erased: Option<(PathBuf, usize)>,
     /// Where the key that seals identity numbers has to be put before it serves; the backup is without it.
     pub seal_missing: Option<PathBuf>,
 }
@@ -172,7 +177,10 @@ async fn lay_down(asked: &Asked<'_>) -> Result<Restored> {
 }
 
 async fn laid_down(asked: &Asked<'_>) -> Result<Restored> {
-    let &Asked { directory, to, database, may_be_unsigned, .. } = asked;
+    let &Asked { directory, to, database, may_be_unsigned, erasures, .. } = asked;
+    if let Some(file) = erasures.filter(|file| !file.is_file()) {
+        return Err(Error::refused("--erasures", Reason::NotFound, file.display()));
+    }
     let manifest = Manifest::verified(directory, may_be_unsigned)?;
     let keys = directory.join(KEYS);
     let key = NodeKeys::public_key_in(&keys)?;
@@ -202,8 +210,8 @@ async fn laid_down(asked: &Asked<'_>) -> Result<Restored> {
     let address = loaded.database_url()?;
     let db = Db::from_snapshot(&address, &loaded.directory, &data, &manifest.migrations, &migrations).await?;
     let signer = Signer { node: manifest.node.clone(), key };
-    let begun = begin(&db, &manifest, &signer, &loaded).await;
-    let (epoch, token) = match begun {
+    let begun = begin(&db, &manifest, &signer, &loaded, erasures).await;
+    let (epoch, token, erased) = match begun {
         Ok(begun) => begun,
         Err(error) => {
             db.take_back().await?;
@@ -214,11 +222,17 @@ async fn laid_down(asked: &Asked<'_>) -> Result<Restored> {
     // Last, so that a folder with a node.toml is a whole node.
     fs::rename(&draft, &file)?;
     File::open(to)?.sync_all()?;
-    Ok(Restored { config: file, manifest, epoch, token, settings: differing(&loaded), seal_missing })
+    Ok(Restored { config: file, manifest, epoch, token, settings: differing(&loaded), erased, seal_missing })
 }
 
-/// Verifies the whole of what was laid down, and begins a new epoch with one new administrator.
-async fn begin(db: &Db, manifest: &Manifest, signer: &Signer, loaded: &Loaded) -> Result<(u64, String)> {
+/// Verifies the whole of what was laid down, begins a new epoch with one new administrator, and erases again what was erased since.
+async fn begin(
+    db: &Db,
+    manifest: &Manifest,
+    signer: &Signer,
+    loaded: &Loaded,
+    erasures: Option<&Path>,
+) -> Result<(u64, String, Option<(PathBuf, usize)>)> {
     manifest.must_be(&ledger::head(db).await?)?;
     let epoch = ledger::open_epoch(db).await?;
     db.migrate(&node::migrations()).await?;
@@ -230,7 +244,8 @@ async fn begin(db: &Db, manifest: &Manifest, signer: &Signer, loaded: &Loaded) -
         return Err(Error::told("DIR", Reason::Malformed, zh, en));
     }
     let token = node::only_administrator(db, &loaded.config).await?;
-    Ok((epoch, token))
+    let erased = erase::again(db, loaded, erasures).await?;
+    Ok((epoch, token, erased))
 }
 
 /// What a configuration says other than the defaults.

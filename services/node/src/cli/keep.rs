@@ -84,6 +84,10 @@ pub(super) struct Restore {
     /// Takes a backup of an older program, which is not signed.
     #[arg(long)]
     unsigned: bool,
+    /// The journal of erasures of the node that was backed up: whoever was erased after the backup is erased again. Absent: the file
+    /// that the configuration names, where that is outside of the node's folder.
+    #[arg(long, value_name = "FILE")]
+    erasures: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -97,6 +101,7 @@ impl Restore {
             database: self.database.as_deref(),
             identity: self.identity.as_deref(),
             may_be_unsigned: self.unsigned,
+            erasures: self.erasures.as_deref(),
         };
         let restored = backup::restore(asked).await?;
         machine::done(&restored.config, "restore", self.dir.display()).await?;
@@ -104,11 +109,23 @@ impl Restore {
             println!("{}", as_json(&restored));
             return Ok(());
         }
-        let backup::Restored { config, manifest, epoch, token, settings, seal_missing } = restored;
+        let backup::Restored { config, manifest, epoch, token, settings, erased, seal_missing } = restored;
         let config = config.display();
         println!("已恢复 | restored: {config}");
         println!("签名密钥，请与节点名片核对 | signed by key, compare it with the node's card: {}", manifest.key_id);
         println!("纪元 | epoch: {} → {epoch}", manifest.epoch);
+        match erased {
+            Some((journal, records)) => {
+                println!(
+                    "抹除日志已重放，再次抹除的记录 | erasures were replayed, records erased again: {records} ({})",
+                    journal.display()
+                );
+            }
+            None => println!(
+                "未指定抹除日志：备份之后抹除的个人数据又在其中（--erasures FILE） | no journal of erasures was named: who was erased after the \
+                 backup is back (--erasures FILE)"
+            ),
+        }
         println!("与默认值不同的配置 | settings other than the defaults:");
         settings.iter().for_each(|(key, value, place)| println!("  {key} = {value}    # {place}"));
         println!(
@@ -133,7 +150,7 @@ impl Restore {
 }
 
 fn as_json(restored: &backup::Restored) -> serde_json::Value {
-    let backup::Restored { config, manifest, epoch, token, settings, seal_missing } = restored;
+    let backup::Restored { config, manifest, epoch, token, settings, erased, seal_missing } = restored;
     let setting =
         |(key, value, place): &(String, String, String)| (key.clone(), json!({"value": value, "origin": place}));
     json!({
@@ -145,6 +162,8 @@ fn as_json(restored: &backup::Restored) -> serde_json::Value {
         "key_id": manifest.key_id,
         "token": token,
         "settings": settings.iter().map(setting).collect::<serde_json::Map<_, _>>(),
+        "erasures": erased.as_ref().map(|(journal, _)| journal),
+        "erased": erased.as_ref().map(|(_, records)| records),
         "seal_missing": seal_missing,
     })
 }

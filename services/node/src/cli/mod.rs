@@ -100,6 +100,8 @@ enum Command {
         #[command(subcommand)]
         command: remote::Audit,
     },
+    /// Erases what a node has of a person; what was counted stays counted. It cannot be undone.
+    Erase(remote::Erase),
     /// Indicators for an area at a date or over a period.
     Table(remote::Table),
     /// Prints what completes this command line in a shell.
@@ -191,6 +193,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, String> {
         Command::Quarantine { command } => command.run().await?,
         Command::Token { command } => command.run().await?,
         Command::Audit { command } => command.run().await?,
+        Command::Erase(erase) => erase.run().await?,
         Command::Table(table) => table.run().await?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "qianshou", &mut std::io::stdout());

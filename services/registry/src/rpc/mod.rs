@@ -1,6 +1,7 @@
-//! The registry's service: the kernel's six verbs for each of its nouns, and what became of a division.
+//! The registry's service: the kernel's six verbs for each of its nouns, the end of a person's data, and what became of a division.
 
 mod duplicates;
+mod erase;
 mod trace;
 
 use qianshou_kernel::nouns;
@@ -40,6 +41,12 @@ nouns! {
     Quota quota Quotas quotas;
     Tag tag Tags tags;
     {
+        async fn erase_person(&self, request: tonic::Request<api::ErasePersonRequest>)
+            -> Result<tonic::Response<api::ErasePersonResponse>, tonic::Status> {
+            let caller = qianshou_kernel::server::caller(&request)?;
+            Ok(tonic::Response::new(self.erase(&caller, request.into_inner()).await?))
+        }
+
         async fn trace_division(&self, request: tonic::Request<api::TraceDivisionRequest>)
             -> Result<tonic::Response<api::TraceDivisionResponse>, tonic::Status> {
             let caller = qianshou_kernel::server::caller(&request)?;

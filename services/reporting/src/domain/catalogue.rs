@@ -3,6 +3,7 @@
 //! of a request.
 
 mod file;
+mod reads;
 mod resolve;
 
 use std::{
@@ -401,6 +402,14 @@ impl Catalogue {
             roots.insert(record.name().to_owned());
         }
         roots
+    }
+
+    /// The subjects that records with these blind indexes make, of whatever kind.
+    #[must_use]
+    pub fn subjects_of(&self, blinds: &[String]) -> Vec<String> {
+        let own =
+            self.subjects.values().filter_map(|subject| subject.identity.as_ref()).filter(|identity| identity.own);
+        own.flat_map(|identity| blinds.iter().map(|blind| format!("{}{blind}", identity.prefix))).collect()
     }
 
     /// The subject a root makes, given its record if it is here.

@@ -266,6 +266,11 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Numbers of the fields that it looks at.
+    pub fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
+        [&self.field].into_iter().chain(&self.or_present).map(Field::number)
+    }
+
     /// A test of the kernel's closed filter on one field; `or_absent`: a record without the field passes as well.
     #[must_use]
     pub fn new(field: Field, test: Test, or_absent: bool) -> Self {

@@ -17,7 +17,10 @@ use qianshou_proto::{
 };
 
 use super::{Consumer, SetAside};
-use crate::domain::{Limits, Moment, Mutation, page::Head};
+use crate::domain::{
+    Limits, Moment, Mutation,
+    page::{Head, is_erased},
+};
 
 /// Characters of a name that is no name which are kept for the operator.
 const NAME_MAX_CHARS: usize = 120;
@@ -33,7 +36,7 @@ pub(super) struct Sorted {
     pub(super) traces: Vec<Option<Trace>>,
     /// Entries that are set aside.
     pub(super) aside: Vec<SetAside>,
-    /// Records that are held already at their version or a later one.
+    /// Records that are held already at their version or a later one, and entries that were erased at their home.
     pub(super) skipped: u32,
 }
 
@@ -43,6 +46,10 @@ impl Consumer {
         let Sorted { mut writes, mut traces, mut aside, mut skipped } = Sorted::default();
         let hints = hints.iter().copied().map(Some).chain(std::iter::repeat(None));
         for ((place, entry), hint) in (0_u32..).zip(&page.entries).zip(hints) {
+            if is_erased(entry) {
+                skipped += 1;
+                continue;
+            }
             match self.admit(now, head, entry) {
                 Ok(Write::Received(_, _, Content::End(_))) if self.mutation == Some(Mutation::DropEnd) => {}
                 Ok(write) => {

@@ -42,6 +42,7 @@ fn put(id: &str, division: &str, revision: u64) -> PageEntry {
         home: Some("64".into()),
         version: Some(WireVersion { epoch: Some(1), revision: Some(revision) }),
         content: Some(page_entry::Content::Put(agency.encode_to_vec().into())),
+        leaf: None,
     }
 }
 
@@ -356,8 +357,14 @@ fn a_version_does_not_run_away_and_a_receipt_tells_what_changed_nothing() {
     world.consumer.handle(in_force(), Input::Held(held));
     let entries = vec![put("a", "640104", 8), put("d", "640104", 7), put("e", "640104", 1)];
     let two = world.page(1, 2, one.digest, entries);
-    let receipt = world.apply(two.page);
+    let receipt = world.apply(two.page.clone());
     assert_eq!((receipt.applied(), receipt.skipped()), (3, 1));
+    // What was erased at its home after the page was signed changes nothing here.
+    let entries = vec![put("f", "640104", 1), put("g", "640104", 1)];
+    let mut three = world.page(1, 3, two.digest, entries).page;
+    three.entries[1] = page::erased(&three.entries[1]).unwrap();
+    let receipt = world.apply(three);
+    assert_eq!((receipt.applied(), receipt.skipped(), receipt.quarantined.len()), (2, 1, 0));
 }
 
 #[test]

@@ -136,6 +136,7 @@ fn entry_of(epoch: u64, source: &Source, content: Content) -> PageEntry {
         home: Some(source.name.home().to_owned()),
         version: Some(WireVersion { epoch: Some(version.epoch), revision: Some(version.revision) }),
         content: Some(content),
+        leaf: None,
     }
 }
 

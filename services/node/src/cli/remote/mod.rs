@@ -2,6 +2,7 @@
 
 mod agreement;
 mod audit;
+mod erase;
 mod peer;
 mod stream;
 mod table;
@@ -9,6 +10,7 @@ mod token;
 
 pub(super) use agreement::Agreement;
 pub(super) use audit::Audit;
+pub(super) use erase::Erase;
 pub(super) use peer::Peer;
 use qianshou_kernel::{error::Error, line::Line};
 use qianshou_proto::exchange::v1::exchange_admin_service_client::ExchangeAdminServiceClient;
