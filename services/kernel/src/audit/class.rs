@@ -35,7 +35,7 @@ impl Class {
 }
 
 /// Methods that are no verbs of a noun, by service and name.
-const NAMED: [(&str, Class); 38] = [
+const NAMED: [(&str, Class); 42] = [
     ("IdentityService/CreateToken", Class::Door),
     ("IdentityService/ListTokens", Class::Read),
     ("IdentityService/RevokeToken", Class::Act),
