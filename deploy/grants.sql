@@ -21,6 +21,8 @@ CREATE ROLE qianshou_reporting LOGIN;
 -- Everybody: where the ledger stands, what is in it, who calls.
 GRANT SELECT ON head, entries, records, cursors, migrations, heads, verified TO qianshou_registry, qianshou_pairing, qianshou_exchange, qianshou_reporting;
 GRANT SELECT, INSERT, UPDATE ON tokens, probes TO qianshou_registry, qianshou_pairing, qianshou_exchange, qianshou_reporting;
+-- Everybody: acts that wait for a second administrator; the oldest go when one comes.
+GRANT SELECT, INSERT, UPDATE, DELETE ON pending_acts TO qianshou_registry, qianshou_pairing, qianshou_exchange, qianshou_reporting;
 
 -- Everybody: the audit is only added to; its head row is the lock. The registry purges what need not be kept any more.
 GRANT SELECT, INSERT ON audit TO qianshou_registry, qianshou_pairing, qianshou_exchange, qianshou_reporting;

@@ -19,7 +19,7 @@ const NO_HOUSES: [&str; 3] = ["kernel", "node", "console"];
 const ROOMS: [&str; 5] = ["domain", "lib", "migrations", "rpc", "store"];
 const FURTHER_ROOMS: [&str; 3] = ["follow", "tasks", "tests"];
 /// The ledger's tables and what else is the kernel's alone.
-const OF_THE_KERNEL: [&str; 20] = [
+const OF_THE_KERNEL: [&str; 21] = [
     "head",
     "entries",
     "records",
@@ -29,6 +29,7 @@ const OF_THE_KERNEL: [&str; 20] = [
     "requests",
     "cursors",
     "tokens",
+    "pending_acts",
     "migrations",
     "words",
     "indexed",

@@ -17,7 +17,14 @@ mod tests;
 use std::sync::Arc;
 
 use qianshou_kernel::{
-    clock::Clock, config, error::Result, id::Ids, identity::NodeKeys, ledger::Ledger, line::Line, person::Secrets,
+    clock::Clock,
+    config,
+    error::Result,
+    id::Ids,
+    identity::{FourEyes, NodeKeys},
+    ledger::Ledger,
+    line::Line,
+    person::Secrets,
     server::PeerSet,
 };
 use qianshou_proto::exchange::v1::{
@@ -63,6 +70,8 @@ pub struct Ground {
     pub text_max_chars: usize,
     /// Bytes of one record at most, whoever writes it.
     pub record_max_bytes: usize,
+    /// Acts that wait for a second administrator.
+    pub four_eyes: FourEyes,
     /// Ends every stream and task.
     pub cancel: CancellationToken,
 }

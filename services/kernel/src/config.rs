@@ -42,6 +42,7 @@ pub struct Config {
     pub ledger: Ledger,
     pub limits: Limits,
     pub tokens: Tokens,
+    pub security: Security,
     pub exchange: Exchange,
     pub pairing: Pairing,
     pub divisions: Divisions,
@@ -184,6 +185,14 @@ pub struct MethodLimits {
 pub struct Tokens {
     pub life_days: u32,
     pub life_max_days: u32,
+}
+
+/// Who has to agree to what opens a door.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Security {
+    pub four_eyes: bool,
+    pub four_eyes_days: u32,
 }
 
 /// How streams are carried.

@@ -275,6 +275,7 @@ pub fn code(reason: Reason) -> Code {
         | Reason::RequestIdReused
         | Reason::NotHome
         | Reason::AgreementConflict
+        | Reason::NeedsSecondAdministrator
         | Reason::ContractLevel => Code::FailedPrecondition,
         Reason::StaleVersion => Code::Aborted,
         Reason::Unauthenticated => Code::Unauthenticated,
@@ -399,6 +400,15 @@ fn texts(reason: Reason, field: &str, detail: &str) -> (String, String) {
         Reason::SignatureInvalid => {
             two(format!("{field}：签名不成立（{detail}）"), format!("{field}: the signature does not hold ({detail})"))
         }
+        Reason::NeedsSecondAdministrator => two(
+            format!(
+                "需另一位管理员批准（{detail}）：请其执行 qianshou approval approve {detail}，之后以相同内容再次执行"
+            ),
+            format!(
+                "a second administrator has to approve ({detail}): let them run `qianshou approval approve {detail}`, then repeat the \
+                 same call"
+            ),
+        ),
         Reason::Unspecified | Reason::Internal => two(
             "系统内部错误，已记入日志；请联系管理员".into(),
             "internal error, written to the log; ask the administrator".into(),

@@ -15,7 +15,7 @@ use qianshou_kernel::{
     files::{private_file, private_folder},
     follow::Feed,
     id::{Area, Ids},
-    identity::{CachedTokens, NodeKeys, StoredTokens, TokenDesk, card},
+    identity::{CachedTokens, FourEyes, NodeKeys, StoredTokens, TokenDesk, card},
     kind::{Kind, Kinds, Misses, Verbs},
     ledger::{self, Ledger},
     person::{Domain, Secret, Secrets},
@@ -312,6 +312,11 @@ impl Node {
         }
     }
 
+    fn four_eyes(&self) -> FourEyes {
+        let (db, clock) = (self.ledger.db().clone(), self.ledger.clock().clone());
+        FourEyes::new(db, clock, self.ids.clone(), &self.config)
+    }
+
     async fn exchange(&self, peers: PeerSet, address: SocketAddr, cancel: CancellationToken) -> Result<Exchange> {
         let config = &self.config;
         let bound = || format!("https://{address}");
@@ -326,6 +331,7 @@ impl Node {
             config: config.exchange.clone(),
             text_max_chars: config.limits.text_max_chars,
             record_max_bytes: config.limits.record_max_bytes,
+            four_eyes: self.four_eyes(),
             cancel,
         })
         .await
@@ -362,6 +368,7 @@ impl Node {
             cache: cached,
             ledger: self.ledger.clone(),
             areas: Arc::new(List::new(self.ledger.clone())),
+            four_eyes: self.four_eyes(),
         };
         let mut routes = Routes::new(bounded!(LedgerServiceServer::new(feed)))
             .add_service(bounded!(IdentityServiceServer::new(desk)))

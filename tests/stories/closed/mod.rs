@@ -8,6 +8,8 @@ mod county;
 mod disk;
 mod erasure;
 mod files;
+mod four_eyes;
+mod limited;
 mod person;
 mod received;
 mod tokens;

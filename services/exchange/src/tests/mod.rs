@@ -8,7 +8,7 @@ use prost::Message as _;
 use qianshou_kernel::{
     config::Config,
     id::Ids,
-    identity::{Caller, Role, card},
+    identity::{Caller, FourEyes, Role, card},
     server::{Listener, PeerSet, serve},
 };
 use qianshou_proto::{
@@ -57,6 +57,12 @@ impl Served {
             peers,
             card: card.clone(),
             config: config.exchange.clone(),
+            four_eyes: FourEyes::new(
+                node.ledger.db().clone(),
+                node.clock.clone(),
+                Ids::random(node.clock.clone()),
+                &config,
+            ),
             cancel: cancel.clone(),
         };
         let exchange = Exchange::open(ground).await.unwrap();

@@ -35,10 +35,14 @@ impl Class {
 }
 
 /// Methods that are no verbs of a noun, by service and name.
-const NAMED: [(&str, Class); 34] = [
+const NAMED: [(&str, Class); 38] = [
     ("IdentityService/CreateToken", Class::Door),
     ("IdentityService/ListTokens", Class::Read),
     ("IdentityService/RevokeToken", Class::Act),
+    ("IdentityService/ListPendingActs", Class::Read),
+    ("IdentityService/GetPendingAct", Class::Read),
+    ("IdentityService/ApprovePendingAct", Class::Door),
+    ("IdentityService/RejectPendingAct", Class::Act),
     ("AuditService/ListAuditEntries", Class::Read),
     ("AuditService/ExportAuditEntries", Class::Act),
     ("AuditService/VerifyAudit", Class::Act),

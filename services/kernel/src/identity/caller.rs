@@ -120,6 +120,14 @@ impl Caller {
         }
     }
 
+    /// As [`Caller::need`], where what is asked tells a limited caller's own records from others.
+    ///
+    /// # Errors
+    /// A refusal for a caller of a lesser role.
+    pub fn need_role(&self, role: Role) -> Result<(), Refusal> {
+        if self.role >= role { Ok(()) } else { Err(Refusal::one("", Reason::Forbidden, role)) }
+    }
+
     /// Whether the caller may read the audit.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 mod caller;
 mod card;
 mod certificate;
+mod four_eyes;
 mod keys;
 mod store;
 mod token;
@@ -14,6 +15,7 @@ mod token;
 pub use caller::{Caller, Role};
 pub use card::{CARD_CONTEXT, card, check_card};
 pub use certificate::valid_until_ms;
+pub use four_eyes::{DoorAct, FourEyes};
 pub use keys::{NodeKeys, SEAL, TlsIdentity, fresh_secret, key_id, peer_name};
 pub use store::{NewToken, StoredTokens, TokenDesk};
 pub use token::{CachedTokens, Tokens, generate_token, hash_token};

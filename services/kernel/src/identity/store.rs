@@ -4,10 +4,13 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use prost::Message as _;
 use qianshou_proto::identity::v1::{self as api, identity_service_server::IdentityService};
 use tonic::{Request, Response, Status};
 
-use super::{CachedTokens, Caller, Role, Tokens, fresh_secret, generate_token, token::TOKEN_REVOKED};
+use super::{
+    CachedTokens, Caller, DoorAct, FourEyes, Role, Tokens, fresh_secret, generate_token, token::TOKEN_REVOKED,
+};
 use crate::{
     audit, binds,
     clock::Clock,
@@ -15,7 +18,7 @@ use crate::{
     db::{Db, Row, Statement},
     error::{Error, Reason, Result},
     id::{Area, Ids, Name},
-    kind::{Areas, page_key, page_token},
+    kind::{Areas, Kinds, page_key, page_token},
     ledger::{self, Ledger},
     server::caller,
 };
@@ -110,7 +113,13 @@ impl StoredTokens {
     }
 
     /// What is asked for, if this caller may have it made.
-    pub async fn wished(&self, by: &Caller, asked: &api::CreateTokenRequest, areas: &dyn Areas) -> Result<NewToken> {
+    pub async fn wished(
+        &self,
+        by: &Caller,
+        asked: &api::CreateTokenRequest,
+        areas: &dyn Areas,
+        kinds: &Kinds,
+    ) -> Result<NewToken> {
         by.need(Role::Administrator)?;
         if asked.role() == api::Role::Unspecified {
             return Err(Error::refused("role", Reason::Required, ""));
@@ -127,8 +136,8 @@ impl StoredTokens {
             display_name: name.to_owned(),
             role,
             area,
-            limited_to: self.limit(role, asked.limited_to())?,
-            expires_at_ms: self.end(asked.expires_at_ms)?,
+            limited_to: self.limit(role, asked.limited_to(), kinds)?,
+            expires_at_ms: self.end(asked)?,
             created_by: by.actor.clone(),
         })
     }
@@ -154,25 +163,32 @@ impl StoredTokens {
         Area::parse(&self.node).ok_or_else(|| Error::broken("the node's code is no area"))
     }
 
-    fn limit(&self, role: Role, text: &str) -> Result<Option<String>> {
+    fn limit(&self, role: Role, text: &str, kinds: &Kinds) -> Result<Option<String>> {
         let refuse = |detail: &str| Err(Error::refused("limited_to", Reason::Malformed, detail));
         let is_record = text.starts_with("nodes/");
-        let is_own = || text.parse::<Name>().is_ok_and(|name| name.home() == &*self.node);
+        let owns = |name: &Name| kinds.get(name.kind()).is_some_and(|kind| kind.owns);
+        let is_own = || text.parse::<Name>().is_ok_and(|name| name.home() == &*self.node && owns(&name));
         match text {
             "" => Ok(None),
             _ if role == Role::Administrator || role == Role::Auditor => {
                 refuse("for readers and editors | 仅限读者与编辑")
             }
             _ if text.len() > LIMIT_MAX_BYTES || text.chars().any(char::is_control) || (is_record && !is_own()) => {
-                refuse(&format!("nodes/{}/COLLECTION/ID, or a pairing's key | 或结对键", self.node))
+                let node = &*self.node;
+                refuse(&format!("nodes/{node}/agencies/ID, or a pairing's key | nodes/{node}/agencies/ID 或结对键"))
             }
             _ => Ok(Some(text.to_owned())),
         }
     }
 
-    fn end(&self, asked: Option<i64>) -> Result<i64> {
+    fn end(&self, asked: &api::CreateTokenRequest) -> Result<i64> {
         let (now, most) = (self.clock.now_ms(), self.life.life_max_days);
-        match asked {
+        let days = asked.life_days.filter(|days| *days > 0);
+        if days.is_some() && asked.expires_at_ms.is_some() {
+            let detail = "absent beside expires_at_ms | 不与 expires_at_ms 同填";
+            return Err(Error::refused("life_days", Reason::Malformed, detail));
+        }
+        match asked.expires_at_ms.or_else(|| days.map(|days| now + i64::from(days) * DAY_MS)) {
             None => Ok(self.end_after(self.life.life_days)),
             Some(end) if end <= now => Err(Error::refused("expires_at_ms", Reason::OutOfOrder, now)),
             Some(end) if end > self.end_after(most) => {
@@ -333,6 +349,25 @@ pub struct TokenDesk {
     pub ledger: Ledger,
     /// Which areas exist.
     pub areas: Arc<dyn Areas>,
+    /// Acts that wait for a second administrator.
+    pub four_eyes: FourEyes,
+}
+
+impl TokenDesk {
+    /// A token that lets somebody make others needs a second administrator.
+    async fn second_look(&self, caller: &Caller, asked: &api::CreateTokenRequest, new: &NewToken) -> Result<()> {
+        if new.role != Role::Administrator {
+            return Ok(());
+        }
+        let (name, area) = (&new.display_name, new.area.as_str());
+        let told = [
+            format!("为“{name}”创建{area}的管理员令牌"),
+            format!("make an administrator's token for {area}, for “{name}”"),
+        ];
+        let asked = asked.encode_to_vec();
+        let act = DoorAct { act: "IdentityService/CreateToken", area: area.to_owned(), asked, told };
+        self.four_eyes.pass(caller, act).await
+    }
 }
 
 #[tonic::async_trait]
@@ -342,7 +377,9 @@ impl IdentityService for TokenDesk {
         request: Request<api::CreateTokenRequest>,
     ) -> Result<Response<api::CreateTokenResponse>, Status> {
         let caller = caller(&request)?;
-        let new = self.tokens.wished(&caller, request.get_ref(), &*self.areas).await?;
+        let kinds = self.ledger.kinds();
+        let new = self.tokens.wished(&caller, request.get_ref(), &*self.areas, kinds).await?;
+        self.second_look(&caller, request.get_ref(), &new).await?;
         let (token, secret) = self.tokens.create(new).await?;
         audit::about(format_args!("tokens/{}", token.id()));
         Ok(Response::new(api::CreateTokenResponse { token: Some(token), secret: Some(secret) }))
@@ -364,5 +401,39 @@ impl IdentityService for TokenDesk {
         let token = self.tokens.revoke(&caller, request.get_ref().id(), &self.ledger).await?;
         self.cache.forget();
         Ok(Response::new(api::RevokeTokenResponse { token: Some(token) }))
+    }
+
+    async fn list_pending_acts(
+        &self,
+        request: Request<api::ListPendingActsRequest>,
+    ) -> Result<Response<api::ListPendingActsResponse>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(self.four_eyes.list(&caller, request.get_ref()).await?))
+    }
+
+    async fn get_pending_act(
+        &self,
+        request: Request<api::GetPendingActRequest>,
+    ) -> Result<Response<api::GetPendingActResponse>, Status> {
+        let act = self.four_eyes.get(&caller(&request)?, request.get_ref().id()).await?;
+        Ok(Response::new(api::GetPendingActResponse { pending_act: Some(act) }))
+    }
+
+    async fn approve_pending_act(
+        &self,
+        request: Request<api::ApprovePendingActRequest>,
+    ) -> Result<Response<api::ApprovePendingActResponse>, Status> {
+        let (caller, asked) = (caller(&request)?, request.get_ref());
+        let act = self.four_eyes.decide(&caller, asked.id(), true, asked.reason()).await?;
+        Ok(Response::new(api::ApprovePendingActResponse { pending_act: Some(act) }))
+    }
+
+    async fn reject_pending_act(
+        &self,
+        request: Request<api::RejectPendingActRequest>,
+    ) -> Result<Response<api::RejectPendingActResponse>, Status> {
+        let (caller, asked) = (caller(&request)?, request.get_ref());
+        let act = self.four_eyes.decide(&caller, asked.id(), false, asked.reason()).await?;
+        Ok(Response::new(api::RejectPendingActResponse { pending_act: Some(act) }))
     }
 }

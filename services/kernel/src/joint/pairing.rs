@@ -56,6 +56,14 @@ pub fn pairing_key(
     super::key(&[programme, batch, sending, receiving])
 }
 
+/// Of a pairing's text: the text that what is told of its receiving agency in the batch shares, and the codes of both agencies.
+#[must_use]
+pub fn parts_of(pairing: &str) -> Option<(String, [String; 2])> {
+    let parts: Vec<&str> = pairing.split('/').collect();
+    let [programme, batch, sending, receiving] = parts[..] else { return None };
+    Some((format!("{programme}/{batch}/{receiving}"), [sending, receiving].map(str::to_owned)))
+}
+
 /// The text that all halves and approvals of one batch share.
 #[must_use]
 pub fn cohort_key(programme: Option<&str>, batch: Option<&str>) -> Option<String> {

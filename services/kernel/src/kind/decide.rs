@@ -8,9 +8,10 @@ use prost::Message as _;
 use qianshou_proto::{Resource as _, common::v1::EndReason};
 
 use super::{
-    Bond, Index, Noun, Verbs,
+    Bond, Index, Limit, Noun, Staff, Verbs,
     check::{self, Around, Check, Lookup, Neighbour, Place},
     read_etag, shared_text,
+    verbs::ELSEWHERE,
 };
 use crate::{
     error::{Error, Reason, Refusal, Result, Violation},
@@ -49,6 +50,8 @@ struct Draft<N: Noun> {
     looked: BTreeMap<Name, Version>,
     /// The field that changes only while no other record refers to it.
     frozen: Option<&'static str>,
+    /// Records it refers to anew that are not there for a limited caller.
+    hidden: BTreeSet<String>,
 }
 
 impl<N: Noun> Draft<N> {
@@ -96,11 +99,13 @@ impl Verbs {
         caller: &Caller,
         proposals: Vec<Proposal<N>>,
     ) -> Result<Vec<Decided<N>>> {
+        let limit = self.limit(caller).await?;
+        let limit = limit.as_ref();
         let mut drafts = proposals.into_iter().map(|p| self.draft(p)).collect::<Vec<_>>();
-        self.find_named(&mut drafts).await?;
-        self.check(caller, &mut drafts).await?;
-        self.find_by_key(&mut drafts).await?;
-        let referred = self.settle(&mut drafts).await?;
+        self.find_named(limit, &mut drafts).await?;
+        self.check(caller, limit, &mut drafts).await?;
+        self.find_by_key(limit, &mut drafts).await?;
+        let referred = self.settle(limit, &mut drafts).await?;
         self.freeze(caller, &mut drafts).await?;
         let touched = self.touched(&drafts, &referred).await?;
         // What is for the whole of a node's area needs no list of its parts; the nation's code is in none.
@@ -111,7 +116,7 @@ impl Verbs {
         } else {
             self.areas.unknown(&places.into_iter().collect::<Vec<_>>()).await?
         };
-        drafts.into_iter().map(|draft| self.conclude(caller, draft, &referred, &touched, &unknown)).collect()
+        drafts.into_iter().map(|draft| self.conclude(caller, limit, draft, &referred, &touched, &unknown)).collect()
     }
 
     fn draft<N: Noun>(&self, proposal: Proposal<N>) -> Draft<N> {
@@ -145,11 +150,12 @@ impl Verbs {
             index: Index::default(),
             looked: BTreeMap::new(),
             frozen: None,
+            hidden: BTreeSet::new(),
         }
     }
 
     /// Finds the records that are named, and lays the named fields over them.
-    async fn find_named<N: Noun>(&self, drafts: &mut [Draft<N>]) -> Result<()> {
+    async fn find_named<N: Noun>(&self, limit: Option<&Limit>, drafts: &mut [Draft<N>]) -> Result<()> {
         let names: Vec<String> = drafts
             .iter()
             .filter_map(|d| if let Wish::Update(name, _) = &d.wish { Some(name.to_string()) } else { None })
@@ -160,7 +166,8 @@ impl Verbs {
         let found = self.ledger.find(&names).await?;
         for draft in drafts {
             let Wish::Update(name, fields) = &draft.wish else { continue };
-            let Some((stored, payload)) = found.get(name.as_str()).and_then(|s| Some((s, s.payload()?))) else {
+            let found = found.get(name.as_str()).filter(|stored| self.sees(limit, stored));
+            let Some((stored, payload)) = found.and_then(|s| Some((s, s.payload()?))) else {
                 draft.violations.push(Violation::new("name", Reason::NotFound, name));
                 continue;
             };
@@ -180,7 +187,7 @@ impl Verbs {
     }
 
     /// Brings every noun into its one form; those that refer to others by key are checked again once these are known.
-    async fn check<N: Noun>(&self, caller: &Caller, drafts: &mut [Draft<N>]) -> Result<()> {
+    async fn check<N: Noun>(&self, caller: &Caller, limit: Option<&Limit>, drafts: &mut [Draft<N>]) -> Result<()> {
         let mut checks = vec![];
         for draft in drafts.iter_mut() {
             let mut check = self.fresh_check();
@@ -188,8 +195,16 @@ impl Verbs {
             checks.push(check);
         }
         let lookups: BTreeSet<String> = checks.iter().flat_map(|check| check.lookups.iter().cloned()).collect();
-        let known = self.look_up(&lookups).await?;
-        let in_counties = self.look_up_in_counties(caller, &lookups).await?;
+        let mut known = self.look_up(&lookups).await?;
+        let mut in_counties = self.look_up_in_counties(caller, &lookups).await?;
+        if let Some(limit) = limit {
+            let counted = in_counties.values().flatten().map(|(name, _)| name);
+            let names: BTreeSet<String> = known.values().chain(counted).map(Name::to_string).collect();
+            let seen = self.nameable(limit, names).await?;
+            known.retain(|_, name| seen.contains(name.as_str()));
+            in_counties.values_mut().for_each(|found| found.retain(|(name, _)| seen.contains(name.as_str())));
+            in_counties.retain(|_, found| !found.is_empty());
+        }
         let numbers = lookups.iter().filter(|text| self.is_number(text));
         let missed = numbers.filter(|text| !in_counties.contains_key(*text)).count();
         self.misses.count(&caller.actor, missed, self.ledger.clock().now_ms())?;
@@ -321,13 +336,15 @@ impl Verbs {
 
     /// Those of the records that lie in the caller's area. It asks the database the same for one that is not there.
     pub(super) async fn in_area(&self, caller: &Caller, found: &[Option<Name>]) -> Result<BTreeSet<String>> {
+        let limit = self.limit(caller).await?;
         let asked = |name: &Option<Name>| name.as_ref().map_or_else(|| "-".to_owned(), Name::to_string);
         let stored = self.ledger.find(&found.iter().map(asked).collect::<Vec<_>>()).await?;
         let mut seen = BTreeSet::new();
         for (name, stored) in stored {
             let Some(payload) = stored.payload() else { continue };
             let area = self.ledger.kinds().known(stored.name.kind())?.index(payload, None)?.area;
-            if caller.covers(area.as_deref().unwrap_or_default()) {
+            let inside = caller.covers_all() || caller.covers(area.as_deref().unwrap_or_default());
+            if inside && self.sees(limit.as_ref(), &stored) {
                 seen.insert(name);
             }
         }
@@ -370,7 +387,7 @@ impl Verbs {
     }
 
     /// Finds the records that are put by their natural key.
-    async fn find_by_key<N: Noun>(&self, drafts: &mut [Draft<N>]) -> Result<()> {
+    async fn find_by_key<N: Noun>(&self, limit: Option<&Limit>, drafts: &mut [Draft<N>]) -> Result<()> {
         let key = |draft: &Draft<N>| match (&draft.wish, draft.index.claims.first()) {
             (Wish::Put(_), Some(claim)) if draft.violations.is_empty() => {
                 Some(claim_key(self.ledger.node(), N::COLLECTION, claim.field, &claim.value))
@@ -386,7 +403,15 @@ impl Verbs {
         let found = self.ledger.find(&names).await?;
         for draft in drafts {
             let holder = key(draft).and_then(|key| holders.get(&key).cloned());
-            draft.current = draft.current.take().or_else(|| found.get(holder?.as_str()).cloned());
+            let holder = holder.and_then(|holder| found.get(holder.as_str()));
+            if holder.is_some_and(|holder| !self.sees(limit, holder)) {
+                // Where new records are refused anyway, not even that.
+                let field = draft.index.claims.first().map(|claim| claim.field).filter(|_| N::STAFF == Staff::Keeps);
+                let taken = field.map(|field| Violation::new(field, Reason::Duplicate, ELSEWHERE));
+                draft.violations.extend(taken);
+                continue;
+            }
+            draft.current = draft.current.take().or_else(|| holder.cloned());
             if let (Wish::Put(Some(fields)), Some(payload)) =
                 (&draft.wish, draft.current.as_ref().and_then(Stored::payload))
             {
@@ -402,11 +427,23 @@ impl Verbs {
 
     /// Finds what the records refer to and fills what follows from it; those whose rules look at records beside them are settled
     /// again once these are known.
-    async fn settle<N: Noun>(&self, drafts: &mut [Draft<N>]) -> Result<BTreeMap<String, Stored>> {
+    async fn settle<N: Noun>(
+        &self,
+        limit: Option<&Limit>,
+        drafts: &mut [Draft<N>],
+    ) -> Result<BTreeMap<String, Stored>> {
         let targets: BTreeSet<String> =
             drafts.iter().flat_map(|d| d.index.links.iter().map(|l| l.target.clone())).collect();
         let mut referred = self.ledger.find(&targets.into_iter().collect::<Vec<_>>()).await?;
         self.as_they_were(drafts, &mut referred).await?;
+        for draft in drafts.iter_mut().filter(|_| limit.is_some()) {
+            let stood = draft.stood().unwrap_or_default().links;
+            let anew = draft.index.links.iter().filter(|link| stood.iter().all(|old| old.target != link.target));
+            let not_there = |target: &&String| {
+                limit.zip(referred.get(*target)).is_some_and(|(limit, stored)| !self.may_name(limit, stored))
+            };
+            draft.hidden = anew.map(|link| &link.target).filter(not_there).cloned().collect();
+        }
         let mut around = Around::new();
         let mut open: Vec<usize> = (0..drafts.len()).filter(|i| drafts[*i].violations.is_empty()).collect();
         loop {
@@ -435,7 +472,9 @@ impl Verbs {
         let mut check = self.fresh_check();
         check.stood = draft.standing();
         check.around = std::mem::take(around);
-        let payload = |name: &str| -> Option<Bytes> { referred.get(name)?.payload().cloned() };
+        let hidden = &draft.hidden;
+        let there = |name: &str| referred.get(name).filter(|_| !hidden.contains(name));
+        let payload = |name: &str| -> Option<Bytes> { there(name)?.payload().cloned() };
         N::settle(&mut draft.noun, &payload, &mut check);
         *around = std::mem::take(&mut check.around);
         if !check.unknown.is_empty() {
@@ -517,6 +556,7 @@ impl Verbs {
     fn conclude<N: Noun>(
         &self,
         caller: &Caller,
+        limit: Option<&Limit>,
         mut draft: Draft<N>,
         referred: &BTreeMap<String, Stored>,
         touched: &BTreeMap<String, String>,
@@ -532,8 +572,10 @@ impl Verbs {
             } else if link.bond == Bond::Elsewhere && target.home() == node {
                 draft.violations.push(Violation::new(link.field, Reason::Malformed, "nodes/OTHER_NODE/…"));
             } else if link.is_firm(node)
-                && referred.get(&link.target).and_then(Stored::payload).is_none()
-                && !(referred.get(&link.target).is_some_and(Stored::is_erased) && draft.referred_to(&link.target))
+                && (draft.hidden.contains(&link.target)
+                    || (referred.get(&link.target).and_then(Stored::payload).is_none()
+                        && !(referred.get(&link.target).is_some_and(Stored::is_erased)
+                            && draft.referred_to(&link.target))))
             {
                 draft.violations.push(Violation::new(link.field, Reason::ReferenceNotFound, &link.target));
             }
@@ -546,11 +588,10 @@ impl Verbs {
             // Who may write it must hold both where the record was and where it goes.
             let before =
                 draft.current.as_ref().and_then(Stored::payload).map(|p| N::Record::decode(p.clone())).transpose()?;
-            if let Some(area) = Area::parse(&caller.area) {
-                let mut check = self.fresh_check();
-                N::admit(&draft.noun, before.as_ref(), &area, &mut check);
-                draft.violations.extend(check.violations);
-            }
+            let mut check = self.fresh_check();
+            N::admit(&draft.noun, before.as_ref(), caller, &mut check);
+            draft.violations.extend(check.violations);
+            draft.violations.extend(limit.and_then(|limit| limit_of(limit, &draft)));
             let before = before.and_then(|noun| N::index(&noun, None).area);
             for area in [Some(area), before.as_deref()].into_iter().flatten() {
                 // Told once, so that it is not heard whether there was a record before.
@@ -604,6 +645,16 @@ impl Verbs {
         };
         Ok(Decided::Write { command: Box::new(command), name, noun: draft.noun, new: draft.current.is_none() })
     }
+}
+
+/// What speaks against a draft of a limited caller. Whose number a person has is not tried by changing it.
+fn limit_of<N: Noun>(limit: &Limit, draft: &Draft<N>) -> Option<Violation> {
+    let stood = draft.current.as_ref();
+    let number = |current: &Stored| current.sealed().and_then(|sealed| person::blind_of(sealed));
+    if stood.is_some_and(|current| N::PERSON.is_some() && number(current) != draft.blind) {
+        return Some(Violation::new("id_number", Reason::ReadOnly, ""));
+    }
+    limit.violation::<N>(stood.map(|current| current.name.as_str()), &draft.index, stood.is_none())
 }
 
 /// Which of the records with one key is meant: the only one, or that of this county.

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{ANSWER_MAX_BYTES, Noun, READ_AHEAD, Verbs, found::Sought, page_key, page_token, verbs::answer_of};
+use super::{
+    ANSWER_MAX_BYTES, Kind, Limit, Noun, READ_AHEAD, Verbs, found::Sought, limit, page_key, page_token,
+    verbs::answer_of,
+};
 use qianshou_proto::Resource;
 
 use crate::{
@@ -10,7 +13,7 @@ use crate::{
     db::{Db, Value},
     error::{Error, Reason, Result},
     id::Area,
-    identity::{Caller, Role},
+    identity::Caller,
     ledger::Stored,
 };
 
@@ -55,8 +58,9 @@ pub struct Listed<R> {
 impl Verbs {
     /// One page of the records a caller may see.
     pub async fn list<N: Noun>(&self, caller: &Caller, asked: ListQuery) -> Result<Listed<N::Record>> {
-        caller.need(Role::Reader)?;
+        limit::may_read::<N>(caller)?;
         self.wait(asked.min_position).await?;
+        let limit = self.limit(caller).await?;
         let position = self.ledger.head().await?.position;
         let order = Order::parse(asked.order_by.as_deref())?;
         let question = asked.question(N::COLLECTION);
@@ -75,7 +79,7 @@ impl Verbs {
                 _ => conditions.within(&area),
             }
         }
-        if N::HOME.is_none() {
+        if !N::FOR_ALL {
             conditions
                 .within(&Area::parse(&caller.area).ok_or_else(|| Error::refused("area", Reason::AreaForbidden, ""))?);
         }
@@ -93,6 +97,9 @@ impl Verbs {
         }
         if let Some(day) = day {
             conditions.on::<N>(day, tag.is_some())?;
+        }
+        if let Some(limit) = limit {
+            conditions.belonging(&Kind::of::<N>(), &limit);
         }
         let query = asked.query.as_deref().unwrap_or_default();
         if query.chars().count() > self.query_max_chars {
@@ -243,6 +250,13 @@ impl Conditions {
         let any: Vec<String> = ranges.iter().map(range).collect();
         let any = if any.is_empty() { "1 = 0".to_owned() } else { format!("({})", any.join(" OR ")) };
         self.sought = Some(any.clone()).filter(|_| ranges.len() <= RANGES);
+        self.further.push(any);
+    }
+
+    /// Only what belongs to what the caller is limited to: few, whatever else is asked of them.
+    fn belonging(&mut self, kind: &Kind, limit: &Limit) {
+        let any = limit.condition(kind, |text| self.bind(text.as_str()));
+        self.sought = Some(any.clone());
         self.further.push(any);
     }
 

@@ -7,6 +7,7 @@ mod check;
 mod decide;
 mod field;
 mod found;
+mod limit;
 mod list;
 mod page;
 mod probe;
@@ -19,6 +20,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 pub use check::{Check, Days};
 pub use field::{FEN_MOST, Field, Parts, Several, columns};
+pub use limit::{Limit, Staff};
 pub use list::{ListQuery, Listed};
 pub(crate) use page::READ_AHEAD;
 pub use page::{ANSWER_MAX_BYTES, page_key, page_token};
@@ -35,7 +37,8 @@ pub use verbs::{Areas, Misses, Verbs, Written, request_of};
 use crate::{
     db::Value,
     error::{Error, Reason, Result},
-    id::{Area, Name},
+    id::Name,
+    identity::Caller,
     sheet::Sheet,
     wire::Malformed,
 };
@@ -59,6 +62,15 @@ pub trait Noun: Send + Sync + 'static {
     /// The column with its natural key, where that is a key within a county only: two counties may each have a record of one key, and a
     /// reference by key means the one inside the caller's area.
     const COUNTY_KEY: Option<&'static str> = None;
+    /// Whether every reader reads all of it: what the nation keeps for all.
+    const FOR_ALL: bool = Self::HOME.is_some();
+    /// Whether a token can be limited to one record of this kind and what belongs to it.
+    const OWNS: bool = false;
+    /// The fields of its links and shared texts by which a record belongs to an agency or a pairing that a token is limited to. Empty, and
+    /// [`Noun::OWNS`] is not said: for limited callers there is no such kind.
+    const OWNERS: &'static [&'static str] = &[];
+    /// What limited callers do with the records that belong to what they are limited to.
+    const STAFF: Staff = Staff::Reads;
     /// The references by which it changes what is counted of the other record: whoever writes it holds the other's area, too.
     const TOUCHES: &'static [&'static str] = &[];
     /// The columns with the first day it holds and the first day it no longer does.
@@ -84,8 +96,8 @@ pub trait Noun: Send + Sync + 'static {
     /// Fills what follows from the records this one refers to, and says what does not go with them; `referred` finds their
     /// payloads by name.
     fn settle(_record: &mut Self::Record, _referred: &Referred<'_>, _check: &mut Check) {}
-    /// Says what a caller of this area may not change; `before`: the record as it stands.
-    fn admit(_record: &Self::Record, _before: Option<&Self::Record>, _area: &Area, _check: &mut Check) {}
+    /// Says what a caller may not change; `before`: the record as it stands.
+    fn admit(_record: &Self::Record, _before: Option<&Self::Record>, _caller: &Caller, _check: &mut Check) {}
 }
 
 /// Finds the payload of a record that is referred to, by its name.
@@ -279,6 +291,10 @@ pub struct Kind {
     pub key: Option<&'static str>,
     /// [`Noun::COUNTY_KEY`]
     pub county_key: Option<&'static str>,
+    /// [`Noun::OWNS`]
+    pub owns: bool,
+    /// [`Noun::OWNERS`]
+    pub owners: &'static [&'static str],
     /// [`Noun::SHEET`]
     pub sheet: Option<&'static Sheet>,
     /// Which making of the index this binary has.
@@ -304,12 +320,20 @@ impl Kind {
             person: N::PERSON,
             key: N::KEY,
             county_key: N::COUNTY_KEY,
+            owns: N::OWNS,
+            owners: N::OWNERS,
             sheet: N::SHEET,
             index_level: FOUND_LEVEL * 1_000 + N::INDEX_LEVEL,
             index: index::<N>,
             shape: shape::check::<N>,
             former: probe::formed::<N>,
         }
+    }
+
+    /// Whether its records belong to somebody that a token can be limited to.
+    #[must_use]
+    pub const fn is_owned(&self) -> bool {
+        self.owns || !self.owners.is_empty()
     }
 
     /// The index of a payload.

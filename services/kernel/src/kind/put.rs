@@ -1,14 +1,15 @@
 //! Putting many records, each for itself, in chunks: while one is written, the next is decided.
 
 use super::{
-    Noun, Verbs,
+    Noun, Staff, Verbs,
     decide::{Decided, Proposal, Wish},
+    limit,
     verbs::{ATTEMPTS, field_numbers, turn},
 };
 use crate::{
     error::{Error, Reason, Refusal, Result},
     id::Name,
-    identity::{Caller, Role},
+    identity::Caller,
     ledger::{Command, Rejection, Request, Version},
 };
 
@@ -116,7 +117,7 @@ impl Verbs {
         request: Option<Request>,
         dry: bool,
     ) -> Result<(Vec<Outcome>, u64)> {
-        caller.need(Role::Editor)?;
+        limit::may_write::<N>(caller, Staff::Changes)?;
         let fields = paths.map(|paths| field_numbers::<N>(&paths)).transpose()?;
         if nouns.len() > self.batch_max_records {
             return Err(Error::refused(N::COLLECTION, Reason::TooMany, self.batch_max_records));

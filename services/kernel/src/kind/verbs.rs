@@ -15,15 +15,15 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
-    Index, Noun,
+    Index, Noun, Staff,
     decide::{Decided, Proposal, Wish, others_figures, touching},
-    read_etag,
+    limit, read_etag,
 };
 use crate::{
     clock::format_day,
     error::{Error, Reason, Refusal, Result},
     id::{Area, Ids, Name},
-    identity::{Caller, Role},
+    identity::Caller,
     ledger::{Command, Content, End, Ledger, Read, Rejection, Request, Stored, Version, Write},
     person::Secrets,
 };
@@ -44,6 +44,9 @@ pub(super) const ATTEMPTS: usize = 4;
 /// Whoever has to decide again about a record queues for it: among a hundred writers of one record each gets its turn, instead of all but
 /// one losing every time. A process's own affair; between two processes there are the attempts.
 static TURNS: LazyLock<Vec<Mutex<()>>> = LazyLock::new(|| (0..256).map(|_| Mutex::new(())).collect());
+
+/// What holds a key where the caller is not told which record it is.
+pub(super) const ELSEWHERE: &str = "another area or agency | 其他地区或机构";
 
 /// Waits for one's turn with a record.
 pub(super) async fn turn(name: &str) -> MutexGuard<'static, ()> {
@@ -136,7 +139,7 @@ impl Verbs {
         request: Option<Request>,
         dry: bool,
     ) -> Result<Written<N::Record>> {
-        caller.need(Role::Editor)?;
+        limit::may_write::<N>(caller, Staff::Keeps)?;
         let noun = noun.ok_or_else(|| Error::refused(N::COLLECTION, Reason::Required, ""))?;
         self.one::<N>(caller, request, dry, || Proposal { noun: noun.clone(), wish: Wish::Create }).await
     }
@@ -150,7 +153,7 @@ impl Verbs {
         request: Option<Request>,
         dry: bool,
     ) -> Result<Written<N::Record>> {
-        caller.need(Role::Editor)?;
+        limit::may_write::<N>(caller, Staff::Changes)?;
         let mut noun = noun.ok_or_else(|| Error::refused(N::COLLECTION, Reason::Required, ""))?;
         let name = self.own_name::<N>(noun.name_mut().as_deref())?;
         let fields = paths.map(|paths| field_numbers::<N>(&paths)).transpose()?;
@@ -168,13 +171,15 @@ impl Verbs {
         name: Option<&str>,
         min_position: Option<u64>,
     ) -> Result<N::Record> {
-        caller.need(Role::Reader)?;
+        limit::may_read::<N>(caller)?;
         self.wait(min_position).await?;
         let name = parse_name::<N>(name)?;
-        let stored = self.ledger.find_one(&name).await?.filter(|s| s.payload().is_some());
+        let limit = self.limit(caller).await?;
+        let is_there = |stored: &Stored| stored.payload().is_some() && self.sees(limit.as_ref(), stored);
+        let stored = self.ledger.find_one(&name).await?.filter(is_there);
         let stored = stored.ok_or_else(|| Error::refused("name", Reason::NotFound, &name))?;
         let noun: N::Record = answer_of(&stored)?;
-        if N::HOME.is_none() {
+        if !N::FOR_ALL {
             caller.need_area("name", N::index(&noun, None).area.as_deref().unwrap_or_default())?;
         }
         Ok(noun)
@@ -189,20 +194,21 @@ impl Verbs {
         request: Option<Request>,
         dry: bool,
     ) -> Result<u64> {
-        caller.need(Role::Editor)?;
+        limit::may_write::<N>(caller, Staff::Keeps)?;
         if let Some(request) = &request
             && let Some(first) = self.ledger.answered(request).await?
         {
             return Ok(first?.position);
         }
         let name = self.own_name::<N>(name)?;
+        let limit = self.limit(caller).await?;
         let expected = etag.map(read_etag).transpose()?;
         let mut queued = None;
         for attempt in 0..ATTEMPTS {
             if attempt == 1 {
                 queued = Some(turn(name.as_str()).await);
             }
-            let stored = self.ledger.find_one(&name).await?;
+            let stored = self.ledger.find_one(&name).await?.filter(|stored| self.sees(limit.as_ref(), stored));
             let Some(payload) = stored.as_ref().and_then(Stored::payload) else {
                 return Err(Error::refused("name", Reason::NotFound, &name));
             };
@@ -258,15 +264,21 @@ impl Verbs {
         let sources = self.ledger.referring(&[name.to_string()]).await?.into_iter().map(|(_, source)| source);
         let sources: BTreeSet<String> = sources.collect();
         let found = self.ledger.find(&sources.into_iter().collect::<Vec<_>>()).await?;
+        let limit = self.limit(caller).await?;
         let mut told: Vec<&str> = vec![];
         let mut rest: BTreeMap<&str, usize> = BTreeMap::new();
         for (source, stored) in &found {
-            let seen = self.area_of(stored).is_some_and(|area| caller.covers(&area));
+            let in_area = self.area_of(stored).is_some_and(|area| caller.covers(&area));
+            let seen = in_area && self.sees(limit.as_ref(), stored);
             if seen && told.len() < MOST {
                 told.push(source);
             } else {
                 *rest.entry(stored.name.kind()).or_default() += 1;
             }
+        }
+        if limit.is_some() && !rest.is_empty() {
+            // Not even of which kind they are.
+            rest = BTreeMap::from([("*", rest.len())]);
         }
         let rest = rest.into_iter().map(|(kind, count)| format!("{kind}: {count}"));
         Ok(told.into_iter().map(str::to_owned).chain(rest).collect::<Vec<_>>().join(", "))
@@ -348,15 +360,15 @@ impl Verbs {
         Ok(())
     }
 
-    /// What a caller is told of a rejection: the record that holds a person's number only if it lies in the caller's area.
+    /// What a caller is told of a rejection: the record that holds a key only if it lies in the caller's area, and within its limit.
     pub(super) async fn told<N: Noun>(&self, caller: &Caller, rejection: Rejection) -> Result<Error> {
-        if let Rejection::Taken { field, holder } = &rejection
-            && N::PERSON.is_some()
-        {
-            let seen = self.in_area(caller, &[Some(holder.clone())]).await?;
-            self.misses.count(&caller.actor, usize::from(seen.is_empty()), self.ledger.clock().now_ms())?;
-            if seen.is_empty() {
-                return Ok(Error::refused(*field, Reason::Duplicate, "another area | 其他地区"));
+        if let Rejection::Taken { field, holder } = &rejection {
+            let seen = !self.in_area(caller, &[Some(holder.clone())]).await?.is_empty();
+            if N::PERSON.is_some() {
+                self.misses.count(&caller.actor, usize::from(!seen), self.ledger.clock().now_ms())?;
+            }
+            if !seen {
+                return Ok(Error::refused(*field, Reason::Duplicate, ELSEWHERE));
             }
         }
         Ok(rejection.into())

@@ -58,6 +58,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "kernel", version: 8, sql: include_str!("../migrations/8_chain.sql") },
     Migration { house: "kernel", version: 9, sql: include_str!("../migrations/9_probes.sql") },
     Migration { house: "kernel", version: 10, sql: include_str!("../migrations/10_erase.sql") },
+    Migration { house: "kernel", version: 11, sql: include_str!("../migrations/11_doors.sql") },
 ];
 
 /// A record's version, given by its home; compared in this order.

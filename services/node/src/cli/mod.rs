@@ -95,6 +95,11 @@ enum Command {
         #[command(subcommand)]
         command: remote::Token,
     },
+    /// Acts that open a door and wait for a second administrator (`[security] four_eyes`).
+    Approval {
+        #[command(subcommand)]
+        command: remote::Approval,
+    },
     /// The audit: who did what, when, from where, with which outcome.
     Audit {
         #[command(subcommand)]
@@ -192,6 +197,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, String> {
         Command::Stream { command } => command.run().await?,
         Command::Quarantine { command } => command.run().await?,
         Command::Token { command } => command.run().await?,
+        Command::Approval { command } => command.run().await?,
         Command::Audit { command } => command.run().await?,
         Command::Erase(erase) => erase.run().await?,
         Command::Table(table) => table.run().await?,

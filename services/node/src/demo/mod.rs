@@ -68,6 +68,10 @@ pub async fn run(options: Options) -> Result<ExitCode> {
     bar.finish_and_clear();
 
     say(&options, "交换名片、签署协议 | cards, agreements signed by both sides …");
+    say(
+        &options,
+        "演示关闭了双人复核；正式使用请打开 [security] four_eyes | four eyes are off in the demo; turn [security] four_eyes on for real",
+    );
     nodes::introduce_all(&nodes).await?;
     let exchange_started = Instant::now();
     nodes::agree_all(&nodes).await?;

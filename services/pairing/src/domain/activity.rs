@@ -4,7 +4,7 @@ use qianshou_kernel::{
     error::Reason,
     identifier::uscc_form,
     joint::pairing::pairing_key,
-    kind::{Check, Days, Field, Index, Noun, Parts, columns},
+    kind::{Check, Days, Field, Index, Noun, Parts, Staff, columns},
     sheet::{Choice, Column, Sheet},
 };
 use qianshou_proto::pairing::v1::{Activity, ActivityKind, ClientCount, JointGoal};
@@ -75,9 +75,11 @@ impl Noun for Activities {
 
     const COLLECTION: &'static str = "activities";
     const TABLE: &'static str = "pairing_activities";
+    const OWNERS: &'static [&'static str] = &["pairing", "sending_uscc", "receiving_uscc"];
+    const STAFF: Staff = Staff::Keeps;
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
-    const INDEX_LEVEL: i64 = 2;
+    const INDEX_LEVEL: i64 = 3;
 
     fn check(activity: &mut Activity, check: &mut Check) {
         let home = check.home.clone();
@@ -101,6 +103,9 @@ impl Noun for Activities {
             .also(pairing)
             .code(sending_uscc)
             .code(receiving_uscc)
+            .shares("pairing", pairing.clone())
+            .shares("sending_uscc", sending_uscc.clone())
+            .shares("receiving_uscc", receiving_uscc.clone())
             .claim("title", &key.into_iter().chain([or_none(title)]).collect::<Vec<_>>())
     }
 }

@@ -62,6 +62,8 @@ impl Noun for Approvals {
 
     const COLLECTION: &'static str = "approvals";
     const TABLE: &'static str = "pairing_approvals";
+    const FOR_ALL: bool = false;
+    const OWNERS: &'static [&'static str] = &["pairing"];
     const HOME: Option<&'static str> = Some("00");
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);

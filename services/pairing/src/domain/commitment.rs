@@ -6,8 +6,9 @@ use qianshou_kernel::{
     error::Reason,
     id::Area,
     identifier::uscc_form,
+    identity::Caller,
     joint::pairing::{cohort_key, pairing_key, speaker_key, terms_digest},
-    kind::{Check, Days, Field, Index, Noun, Parts, Referred, columns},
+    kind::{Check, Days, Field, Index, Noun, Parts, Referred, Staff, columns},
     sheet::{Choice, Column, Sheet},
 };
 use qianshou_proto::{
@@ -137,6 +138,8 @@ impl Noun for Commitments {
 
     const COLLECTION: &'static str = "commitments";
     const TABLE: &'static str = "pairing_commitments";
+    const OWNERS: &'static [&'static str] = &["agency", "pairing"];
+    const STAFF: Staff = Staff::Keeps;
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
     const INDEX_LEVEL: i64 = 2;
@@ -236,8 +239,20 @@ impl Noun for Commitments {
         commitment.sending_division = seat(&commitment.sending_agency);
     }
 
-    /// A province's review is written by whoever answers for the province, not by a county.
-    fn admit(commitment: &Commitment, before: Option<&Commitment>, area: &Area, check: &mut Check) {
+    /// A province's review is written by whoever answers for the province, not by a county; the staff of an agency write no review and no
+    /// evaluation of their own half.
+    fn admit(commitment: &Commitment, before: Option<&Commitment>, caller: &Caller, check: &mut Check) {
+        let Some(area) = Area::parse(&caller.area) else { return };
+        if caller.limited_to.is_some() {
+            let stood = before.map(|before| (&before.reviews[..], &before.evaluations[..])).unwrap_or_default();
+            for (field, stays) in
+                [("reviews", stood.0 == commitment.reviews), ("evaluations", stood.1 == commitment.evaluations)]
+            {
+                if !stays {
+                    check.refuse(field, Reason::AreaForbidden, "what the token is limited to | 令牌所限定的机构或结对");
+                }
+            }
+        }
         let stood = |review: &Review| before.is_some_and(|before| before.reviews.contains(review));
         for (i, review) in commitment.reviews.iter().enumerate() {
             if review.level() == ReviewLevel::Province && area.as_str().len() > 2 && !stood(review) {

@@ -3,7 +3,7 @@
 use qianshou_kernel::{
     identifier::uscc_form,
     joint,
-    kind::{Check, Days, Field, Index, Noun, Referred, columns},
+    kind::{Check, Days, Field, Index, Noun, Referred, Staff, columns},
     sheet::{Choice, Sheet},
 };
 use qianshou_proto::pairing::v1::{Commitment, Outcome, OutcomeMeasure};
@@ -59,6 +59,8 @@ impl Noun for Outcomes {
 
     const COLLECTION: &'static str = "outcomes";
     const TABLE: &'static str = "pairing_outcomes";
+    const OWNERS: &'static [&'static str] = &["agency", "received"];
+    const STAFF: Staff = Staff::Keeps;
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
     const INDEX_LEVEL: i64 = 2;

@@ -7,7 +7,7 @@ use qianshou_kernel::{
     error::Reason,
     identifier::uscc_form,
     joint,
-    kind::{Check, Days, Field, Index, Noun, Parts, columns},
+    kind::{Check, Days, Field, Index, Noun, Parts, Staff, columns},
     sheet::{Choice, Column, Sheet},
 };
 use qianshou_proto::pairing::v1::{
@@ -196,8 +196,11 @@ impl Noun for Projects {
 
     const COLLECTION: &'static str = "projects";
     const TABLE: &'static str = "pairing_projects";
+    const OWNERS: &'static [&'static str] = &["agency_uscc"];
+    const STAFF: Staff = Staff::Keeps;
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
+    const INDEX_LEVEL: i64 = 2;
 
     fn check(project: &mut Project, check: &mut Check) {
         steps(project, check);
@@ -219,6 +222,7 @@ impl Noun for Projects {
         let state = project.stage().as_str_name().trim_start_matches("PROJECT_STAGE_KIND_");
         Index::new(&project.division, state, &project.display_name)
             .claim("display_name", &[project.display_name.as_deref(), project.agency_uscc.as_deref()])
+            .shares("agency_uscc", project.agency_uscc.clone())
     }
 }
 

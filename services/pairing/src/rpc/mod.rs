@@ -78,6 +78,10 @@ impl Pairing {
     /// Admits a reader and waits for the position they ask for.
     async fn admit(&self, caller: &Caller, min_position: Option<u64>) -> Result<()> {
         caller.need(Role::Reader)?;
+        self.wait(min_position).await
+    }
+
+    async fn wait(&self, min_position: Option<u64>) -> Result<()> {
         match min_position {
             Some(position) => self.verbs.ledger.at_least(position, self.verbs.patience).await,
             None => Ok(()),

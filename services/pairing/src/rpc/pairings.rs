@@ -6,7 +6,7 @@ use qianshou_kernel::{
     clock::format_day,
     error::{Error, Reason, Result},
     id::Area,
-    identity::Caller,
+    identity::{Caller, Role},
     joint::{
         self, Said,
         pairing::{cohort_key, pairings, speaker_key},
@@ -34,13 +34,21 @@ const STAGE: &str = "PAIRING_STAGE_";
 impl Pairing {
     /// One pairing; whoever may see either side may see it.
     pub(super) async fn pairing_get(&self, caller: &Caller, asked: GetPairingRequest) -> Result<GetPairingResponse> {
-        self.admit(caller, asked.min_position).await?;
+        caller.need_role(Role::Reader)?;
+        self.wait(asked.min_position).await?;
+        let limit = self.verbs.limit(caller).await?;
         let at = self.day("at", asked.at.as_deref())?;
         let key = asked.pairing().to_owned();
         if key.is_empty() {
             return Err(Error::refused("pairing", Reason::Required, ""));
         }
-        let pairing = self.joint(&[key], at).await?.pop();
+        let codes = |pairing: &Joint| [pairing.sending_uscc.clone(), pairing.receiving_uscc.clone()];
+        let is_there = |pairing: &Joint| {
+            let [sending, receiving] = codes(pairing);
+            let codes = [sending.as_deref(), receiving.as_deref()];
+            limit.as_ref().is_none_or(|limit| limit.is_about(pairing.pairing(), codes))
+        };
+        let pairing = self.joint(&[key], at).await?.pop().filter(is_there);
         let pairing = pairing.ok_or_else(|| Error::refused("pairing", Reason::NotFound, ""))?;
         let own = within(caller, None)?;
         if !concerns(&own, &pairing) {

@@ -65,6 +65,7 @@ impl Noun for Agencies {
 
     const COLLECTION: &'static str = "agencies";
     const TABLE: &'static str = "registry_agencies";
+    const OWNS: bool = true;
     const COLUMNS: &'static [&'static str] = &["uscc"];
     const INDEX_LEVEL: i64 = 2;
     const FIELDS: &'static [F] = &FIELDS;

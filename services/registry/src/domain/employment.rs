@@ -2,7 +2,7 @@
 //! where is known for any day.
 
 use qianshou_kernel::{
-    kind::{Check, Days, Field, Index, Noun, Referred, columns},
+    kind::{Check, Days, Field, Index, Noun, Referred, Staff, columns},
     sheet::Sheet,
 };
 use qianshou_proto::registry::v1::{Assignment, Employment, Sector, Station, Worker};
@@ -64,6 +64,8 @@ impl Noun for Employments {
 
     const COLLECTION: &'static str = "employments";
     const TABLE: &'static str = "registry_employments";
+    const OWNERS: &'static [&'static str] = &["employer"];
+    const STAFF: Staff = Staff::Keeps;
     const TOUCHES: &'static [&'static str] = &["worker", "station"];
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);

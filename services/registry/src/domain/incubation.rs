@@ -67,6 +67,7 @@ impl Noun for Incubations {
 
     const COLLECTION: &'static str = "incubations";
     const TABLE: &'static str = "registry_incubations";
+    const OWNERS: &'static [&'static str] = &["agency"];
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
 

@@ -1,7 +1,7 @@
 //! Posts (社会工作岗位): what a unit has set up for social workers, by category, in numbers.
 
 use qianshou_kernel::{
-    kind::{Check, Days, Field, Index, Noun, columns},
+    kind::{Check, Days, Field, Index, Noun, Staff, columns},
     sheet::Sheet,
 };
 use qianshou_proto::registry::v1::{Post, Sector};
@@ -51,6 +51,8 @@ impl Noun for Posts {
 
     const COLLECTION: &'static str = "posts";
     const TABLE: &'static str = "registry_posts";
+    const OWNERS: &'static [&'static str] = &["employer"];
+    const STAFF: Staff = Staff::Keeps;
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
 

@@ -67,6 +67,7 @@ impl Noun for Recognitions {
 
     const COLLECTION: &'static str = "recognitions";
     const TABLE: &'static str = "registry_recognitions";
+    const OWNERS: &'static [&'static str] = &["agency"];
     const TOUCHES: &'static [&'static str] = &["station", "agency", "worker"];
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);

@@ -101,6 +101,7 @@ impl Noun for Stations {
 
     const COLLECTION: &'static str = "stations";
     const TABLE: &'static str = "registry_stations";
+    const OWNERS: &'static [&'static str] = &["operator"];
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
 

@@ -4,7 +4,7 @@
 
 use qianshou_kernel::{
     identifier,
-    kind::{Check, Days, Field, Index, Noun, columns},
+    kind::{Check, Days, Field, Index, Noun, Staff, columns},
     sheet::{Choice, Sheet},
 };
 use qianshou_proto::registry::v1::{Assignment, Sector, Worker};
@@ -82,6 +82,8 @@ impl Noun for Workers {
 
     const COLLECTION: &'static str = "workers";
     const TABLE: &'static str = "registry_workers";
+    const OWNERS: &'static [&'static str] = &["employer"];
+    const STAFF: Staff = Staff::Changes;
     const COLUMNS: &'static [&'static str] = &["person", "namesakes", "number"];
     const INDEX_LEVEL: i64 = 3;
     const COUNTY_KEY: Option<&'static str> = Some("number");

@@ -93,9 +93,11 @@ impl Place {
         (self.division.clone(), self.record.clone(), self.other.clone())
     }
 
-    fn of((division, record, other): Key) -> Result<Self> {
-        let sound =
-            Area::parse(&division).is_some() && [Some(&*record), other.as_deref()].into_iter().flatten().all(is_name);
+    /// A place inside the area that is walked: a page token is written by whoever sends it.
+    fn of((division, record, other): Key, area: &Area) -> Result<Self> {
+        let names = [Some(&*record), other.as_deref()];
+        let lies_in = Area::parse(&division).is_some_and(|at| area.covers(at.as_str()));
+        let sound = lies_in && names.into_iter().flatten().all(is_name);
         let place = sound.then_some(Self { division, record, other });
         place.ok_or_else(|| Error::refused("page_token", Reason::BadPageToken, ""))
     }
@@ -130,7 +132,7 @@ impl Registry {
         };
         let size = self.verbs.page_size(asked.page_size)?;
         let question = format!("duplicates {} {}", walk.kind, area.as_str());
-        let place = page_key(&question, asked.page_token.as_deref())?.map(Place::of).transpose()?;
+        let place = page_key(&question, asked.page_token.as_deref())?.map(|key| Place::of(key, &area)).transpose()?;
         let (pairs, place) = self.page(walk, &area, place, size).await?;
         let told = |pair: &Pair| {
             let [one, other] = pair.by_age();
@@ -296,10 +298,12 @@ mod tests {
         let done = Place { other: None, ..place.clone() };
         for place in [place, done] {
             let token = page_token("workers 64", &place.key()).unwrap();
-            let read = |question| page_key(question, Some(&token)).and_then(|key| Place::of(key.unwrap()));
+            let of = |key, area| Place::of(key, &Area::parse(area).unwrap());
+            let read = |question| page_key(question, Some(&token)).and_then(|key| of(key.unwrap(), "6401"));
             assert_eq!(read("workers 64").unwrap(), place);
             assert!(read("workers 6401").is_err());
-            assert!(Place::of((place.division.clone(), "nobody".to_owned(), None)).is_err());
+            assert!(of((place.division.clone(), "nobody".to_owned(), None), "6401").is_err());
+            assert!(of(place.key(), "640105").is_err() && of(place.key(), "640104001").is_err());
         }
     }
 }

@@ -48,6 +48,8 @@ pub struct Accord {
     pub clauses: BTreeMap<String, Clause>,
     /// The pseudonym domain, if a clause uses one.
     pub domain: Option<String>,
+    /// Whether personal data (L3) may be among what is sent.
+    pub names_personal: bool,
     begins_on: Option<Date>,
     ends_on: Option<Date>,
 }
@@ -77,6 +79,7 @@ impl Accord {
         let clauses = shared.filter_map(|c| Some((c.kind.clone()?, Clause::of(c, kinds)?)));
         Ok(Self {
             clauses: clauses.collect(),
+            names_personal: decoded.sensitivity_cap() as i32 >= Sensitivity::L3 as i32,
             id: decoded.agreement.unwrap_or_default(),
             provider: decoded.provider.unwrap_or_default(),
             consumer: decoded.consumer.unwrap_or_default(),

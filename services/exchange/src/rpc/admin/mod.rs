@@ -1,5 +1,6 @@
 //! What operators do: peers by their cards, agreements by their terms, and looking at what flows.
 
+mod second;
 mod streams;
 
 use std::{sync::Arc, time::Instant};
@@ -192,7 +193,8 @@ impl ExchangeAdminService for Admin {
     }
 
     async fn add_peer(&self, request: Request<api::AddPeerRequest>) -> Result<Response<api::AddPeerResponse>, Status> {
-        self.may_change(&request)?;
+        let caller = self.may_change(&request)?;
+        self.second_look_at_peer(&caller, request.get_ref()).await?;
         let peer = self.peer_add(request.into_inner()).await?;
         Ok(Response::new(api::AddPeerResponse { peer: Some(peer) }))
     }
@@ -239,7 +241,8 @@ impl ExchangeAdminService for Admin {
         &self,
         request: Request<api::SignAgreementRequest>,
     ) -> Result<Response<api::SignAgreementResponse>, Status> {
-        self.may_change(&request)?;
+        let caller = self.may_change(&request)?;
+        self.second_look_at_agreement(&caller, request.get_ref()).await?;
         let asked = request.into_inner();
         let (id, digest) = (required_text("id", asked.id)?, required_text("digest", asked.digest)?);
         let held = self.agreement_sign(&id, &digest).await?;

@@ -1,6 +1,7 @@
 //! Commands that talk to a running node, by its RPC API, a file a noun. Each asks, then shows the answer as JSON or in columns.
 
 mod agreement;
+mod approval;
 mod audit;
 mod erase;
 mod peer;
@@ -9,6 +10,7 @@ mod table;
 mod token;
 
 pub(super) use agreement::Agreement;
+pub(super) use approval::Approval;
 pub(super) use audit::Audit;
 pub(super) use erase::Erase;
 pub(super) use peer::Peer;

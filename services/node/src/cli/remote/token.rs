@@ -37,7 +37,7 @@ pub(in crate::cli) enum Token {
         /// How many days it holds; absent: as the node is configured to.
         #[arg(long)]
         days: Option<u32>,
-        /// The one agency (nodes/64/agencies/ID) or pairing key it is limited to; such a token is refused by every call so far.
+        /// The one agency (nodes/64/agencies/ID) or pairing key whose records alone it sees and writes, for readers and editors.
         #[arg(long)]
         limited_to: Option<String>,
     },
@@ -78,7 +78,8 @@ impl Local {
     }
 
     async fn create(&self, asked: api::CreateTokenRequest) -> qianshou_kernel::error::Result<(api::Token, String)> {
-        let new = self.tokens.wished(&self.operator, &asked, &List::new(self.ledger.clone())).await?;
+        let areas = List::new(self.ledger.clone());
+        let new = self.tokens.wished(&self.operator, &asked, &areas, self.ledger.kinds()).await?;
         self.tokens.create(new).await
     }
 }
@@ -88,13 +89,13 @@ impl Token {
         match self {
             Self::Create { to, config, name, role, area, days, limited_to } => {
                 let role = api::Role::from_str_name(&format!("ROLE_{}", role.to_uppercase())).unwrap_or_default();
-                let end = |days: u32| Clock::system().now_ms() + i64::from(days) * 86_400_000;
                 let asked = api::CreateTokenRequest {
                     display_name: Some(name),
                     role: Some(role.into()),
                     area: Some(area),
-                    expires_at_ms: days.map(end),
+                    expires_at_ms: None,
                     limited_to,
+                    life_days: days,
                 };
                 let (token, secret) = match config {
                     Some(config) => {
