@@ -85,12 +85,18 @@ pub struct Verbs {
 }
 
 /// Numbers of persons that callers asked for and that led nowhere in their area, this minute. Clones share the count.
-#[derive(Clone, Debug, Default)]
-pub struct Misses(Arc<std::sync::Mutex<(i64, HashMap<String, usize>)>>);
+#[derive(Clone, Debug)]
+pub struct Misses {
+    counted: Arc<std::sync::Mutex<(i64, HashMap<String, usize>)>>,
+    per_minute: usize,
+}
 
 impl Misses {
-    /// Numbers that lead nowhere which one caller may ask for in a minute: a whole sheet, and no search through all there are.
-    pub const PER_MINUTE: usize = 12_000;
+    /// Lets each caller miss so many numbers in a minute.
+    #[must_use]
+    pub fn new(per_minute: usize) -> Self {
+        Self { counted: Arc::default(), per_minute }
+    }
 
     /// Counts what a caller asked for in vain.
     ///
@@ -100,7 +106,7 @@ impl Misses {
         if missed == 0 {
             return Ok(());
         }
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         let minute = now_ms / 60_000;
         if counted.0 != minute {
             *counted = (minute, HashMap::new());
@@ -108,7 +114,7 @@ impl Misses {
         let count = counted.1.entry(actor.to_owned()).or_default();
         *count += missed;
         tracing::info!(actor, missed, this_minute = *count, "numbers were looked up that are not in the caller's area");
-        if *count > Self::PER_MINUTE {
+        if *count > self.per_minute {
             let seconds = 60 - now_ms / 1_000 % 60;
             return Err(Error::told(
                 "",
@@ -432,8 +438,8 @@ mod tests {
 
     #[test]
     fn numbers_that_lead_nowhere_are_limited_per_caller_and_minute() {
-        let misses = Misses::default();
-        misses.count("a", Misses::PER_MINUTE, 0).unwrap();
+        let misses = Misses::new(10);
+        misses.count("a", 10, 0).unwrap();
         assert_eq!(misses.count("a", 1, 1_000).unwrap_err().reason(), Reason::Busy);
         misses.count("a", 0, 1_000).unwrap();
         misses.count("b", 1, 1_000).unwrap();
