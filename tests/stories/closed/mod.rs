@@ -11,6 +11,7 @@ mod files;
 mod four_eyes;
 mod limited;
 mod person;
+mod proposals;
 mod received;
 mod tokens;
 mod walk;
