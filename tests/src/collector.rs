@@ -1,4 +1,4 @@
-//! A collector as an authority would run one: it takes traces and metrics by OTLP over gRPC, and keeps them word for word.
+//! A collector as an authority would run one: it takes traces, metrics and logs by OTLP over gRPC, and keeps them word for word.
 
 use std::{
     collections::BTreeSet,
@@ -7,6 +7,10 @@ use std::{
 
 use opentelemetry_proto::tonic::{
     collector::{
+        logs::v1::{
+            ExportLogsServiceRequest, ExportLogsServiceResponse,
+            logs_service_server::{LogsService, LogsServiceServer},
+        },
         metrics::v1::{
             ExportMetricsServiceRequest, ExportMetricsServiceResponse,
             metrics_service_server::{MetricsService, MetricsServiceServer},
@@ -58,8 +62,18 @@ pub struct Figure {
     pub value: f64,
 }
 
+/// A line of a log: the node that sent it, and its attributes, `key=value`, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// Which node sent it.
+    pub node: String,
+    /// One of its attributes' values each.
+    pub attributes: Vec<String>,
+}
+
 #[derive(Default)]
 struct Heard {
+    lines: Vec<LogLine>,
     spans: Vec<Span>,
     figures: Vec<Figure>,
     words: Vec<u8>,
@@ -81,6 +95,7 @@ impl Collector {
         let (heard, shut) = (Arc::<Mutex<Heard>>::default(), CancellationToken::new());
         let server = Server::builder()
             .add_service(TraceServiceServer::new(Ear(heard.clone())))
+            .add_service(LogsServiceServer::new(Ear(heard.clone())))
             .add_service(MetricsServiceServer::new(Ear(heard.clone())))
             .serve_with_incoming_shutdown(TcpListenerStream::new(tcp), shut.clone().cancelled_owned());
         tokio::spawn(server);
@@ -106,6 +121,12 @@ impl Collector {
             newest.push(figure.clone());
         }
         newest
+    }
+
+    /// The lines of a node's log, in the order they came.
+    #[must_use]
+    pub fn lines(&self, node: &str) -> Vec<LogLine> {
+        self.heard().lines.iter().filter(|line| line.node == node).cloned().collect()
     }
 
     /// All that was ever received, as it was on the wire.
@@ -165,6 +186,27 @@ impl MetricsService for Ear {
             }
         }
         Ok(Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl LogsService for Ear {
+    async fn export(
+        &self,
+        request: Request<ExportLogsServiceRequest>,
+    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
+        let received = request.into_inner();
+        let mut heard = self.heard();
+        heard.words.extend(received.encode_to_vec());
+        for resource in received.resource_logs {
+            let node = node_of(resource.resource.as_ref());
+            for record in resource.scope_logs.into_iter().flat_map(|scope| scope.log_records) {
+                let mut attributes: Vec<String> = record.attributes.iter().map(text_of).collect();
+                attributes.sort();
+                heard.lines.push(LogLine { node: node.clone(), attributes });
+            }
+        }
+        Ok(Response::new(ExportLogsServiceResponse::default()))
     }
 }
 

@@ -24,7 +24,7 @@ pub const HOUSES: [House; 2] = [REGISTRY, PAIRING];
 const REGISTRY: House = House {
     service: "qianshou.registry.v1.RegistryService",
     file: "proto/qianshou/registry/v1/service.proto",
-    reads: &["ListDuplicates", "ErasePerson"],
+    reads: &["ListDuplicates", "ErasePerson", "CreateProposal", "GetProposal", "ListProposals"],
     nouns: "
 Division    | Divisions    | 00 | L1 | code and `valid_from`           | the same code in an overlapping interval | OUT_OF_ORDER STILL_REFERENCED | `VALID` or `GONE` | valid_to
 Change      | Changes      | 00 | L1 | effective_on and the first code | effective_on and the first code | NOT_IN_LIST TOO_MANY | a ChangeKind without its prefix, e.g. `MERGED` | document

@@ -132,6 +132,33 @@ fn fields_know(message: &DescriptorProto) {
     }
 }
 
+/// An answer stays under what a default client takes: who answers a list answers it in pages or in a stream, but for these, which
+/// have a bound of their own.
+#[test]
+fn every_list_is_answered_in_pages() {
+    // By what is asked, or because a node has only a few dozen of them.
+    const ASKED: [&str; 4] = ["BatchPut", "ListMatches", "TraceDivision", "ReadTable"];
+    const FEW: [&str; 5] = ["ShowHead", "ListPeers", "ListAgreements", "ListStreams", "ListIndicators"];
+    let bounded: BTreeSet<&str> = ASKED.into_iter().chain(FEW).collect();
+    let files = ours();
+    let named = |name: &str| {
+        let short = name.rsplit('.').next().unwrap();
+        let here = |file: &&FileDescriptorProto| name == format!(".{}.{short}", file.package());
+        let file = files.iter().filter(here).flat_map(|file| &file.message_type);
+        file.into_iter().find(|message| message.name() == short).unwrap()
+    };
+    let mut unpaged = BTreeSet::new();
+    for method in files.iter().flat_map(|file| &file.service).flat_map(|service| &service.method) {
+        let lists = named(method.output_type()).field.iter().any(|field| field.label() == Label::Repeated);
+        let pages = named(method.input_type()).field.iter().any(|field| field.name() == "page_token");
+        if lists && !pages && !method.server_streaming() {
+            let known = bounded.iter().find(|name| method.name().starts_with(**name));
+            unpaged.insert(*known.unwrap_or_else(|| panic!("{} answers a list without pages", method.name())));
+        }
+    }
+    assert_eq!(unpaged, bounded, "the exceptions");
+}
+
 /// Every call says which reasons it may refuse with, and every reason it says exists.
 #[test]
 fn every_call_lists_its_reasons() {

@@ -9,7 +9,7 @@ use qianshou_kernel::{
 use qianshou_proto::{identity::v1 as identity, registry::v1 as registry};
 use qianshou_tests::{
     Caller, World,
-    collector::{Collector, Figure, Span},
+    collector::{Collector, Figure, LogLine, Span},
     crowd::{command, name, save},
     eventually,
     process::Process,
@@ -221,6 +221,16 @@ async fn figures_arrive_and_nobody_is_named(world: World) {
         caught_up.then_some(())
     })
     .await;
+
+    let act = "act=IdentityService/CreateToken".to_owned();
+    eventually("the line of an act", async || {
+        let of_act =
+            |line: &LogLine| line.attributes.contains(&act) && line.attributes.contains(&"outcome=OK".to_owned());
+        collector.lines("64").iter().any(of_act).then_some(())
+    })
+    .await;
+    let audited = |line: LogLine| line.attributes.iter().any(|attribute| attribute.starts_with("act="));
+    assert!(collector.lines("64").into_iter().all(audited), "other lines stay in the log");
 
     for (name, unit) in AT_THE_PROVINCE {
         let figures = eventually(name, async || Some(collector.figures("64", name)).filter(|f| !f.is_empty())).await;

@@ -142,6 +142,7 @@ pub struct Limits {
     pub message_max_bytes: usize,
     pub text_max_chars: usize,
     pub query_max_chars: usize,
+    pub lookup_misses_per_minute: usize,
     pub record_max_bytes: usize,
     pub batch_max_records: usize,
     pub list_page_records: usize,

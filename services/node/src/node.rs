@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::D
 
 use qianshou_exchange::{Exchange, Ground};
 use qianshou_kernel::{
-    audit::{Audit, AuditDesk, Line, Log, Watch},
+    audit::{Audit, AuditDesk, Line, Log, Signer, Watch},
     clock::Clock,
     config::{Config, Loaded, ms},
     db::{Db, Hold, Levels, Migration},
@@ -318,7 +318,7 @@ impl Node {
             text_max_chars: self.config.limits.text_max_chars,
             record_max_bytes: self.config.limits.record_max_bytes,
             patience: ms(self.config.ledger.wait_max_ms),
-            misses: Misses::default(),
+            misses: Misses::new(self.config.limits.lookup_misses_per_minute),
         }
     }
 
@@ -436,7 +436,7 @@ impl Node {
         let (routes, health) = server::with_health(server::with_reflection(routes)?);
         // Where houses have processes of their own, the exchange's goes round for all, and they hear what it found.
         let first = roles.has(House::Exchange);
-        let parts = if first { verify::parts(self.ledger.db(), &self.keys) } else { vec![] };
+        let parts = if first { verify::parts(self.ledger.db(), &Signer::from(&*self.keys)) } else { vec![] };
         tokio::spawn(verify::go_round(
             self.ledger.clone(),
             parts,
@@ -501,7 +501,7 @@ fn watch_over(ledger: &Ledger, every_ms: u64, troubles: &Troubles, cancel: &Canc
     }));
 }
 
-fn holds_no_node() -> Error {
+pub(crate) fn holds_no_node() -> Error {
     let zh = "数据库是空的，其中没有节点（database.url 是否正确？数据卷是否已挂载？）；请从备份恢复（qianshou restore），新节点请用 qianshou init";
     let en = "the database is empty: there is no node in it (is database.url right, is its volume mounted?). Restore a backup (`qianshou \
               restore`), or begin a new node with `qianshou init`";

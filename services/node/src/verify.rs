@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use qianshou_exchange::store::{Pages, Store, Way};
 use qianshou_kernel::{
+    audit::{Chain, Log, Signer},
     config::ms,
     db::Db,
     error::{Error, Reason, Result, said, shown},
@@ -27,13 +28,17 @@ pub const SAMPLE: u32 = 500;
 
 /// Everything of a node that can be verified.
 #[must_use]
-pub fn parts(db: &Db, keys: &NodeKeys) -> Vec<Arc<dyn Part>> {
+pub fn parts(db: &Db, signer: &Signer) -> Vec<Arc<dyn Part>> {
     let pages = |way| {
-        let (db, node, key) = (db.clone(), keys.node.clone(), keys.signing.verifying_key().to_bytes());
-        Arc::new(Pages { db, node, key, way }) as Arc<dyn Part>
+        let Signer { node, key } = signer.clone();
+        Arc::new(Pages { db: db.clone(), node, key, way }) as Arc<dyn Part>
     };
-    let heads = heads::Heads { db: db.clone(), key: keys.signing.verifying_key().to_bytes() };
-    vec![Arc::new(Entries(db.clone())), Arc::new(heads), pages(Way::Sent), pages(Way::Received)]
+    let chain = |log| Arc::new(Chain { db: db.clone(), signer: signer.clone(), log }) as Arc<dyn Part>;
+    let heads = heads::Heads { db: db.clone(), key: signer.key };
+    let mut all: Vec<Arc<dyn Part>> = vec![Arc::new(Entries(db.clone())), Arc::new(heads)];
+    all.extend([pages(Way::Sent), pages(Way::Received)]);
+    all.extend(Log::ALL.map(chain));
+    all
 }
 
 /// What was looked at of one part.

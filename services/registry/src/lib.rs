@@ -33,6 +33,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { house: "registry", version: 9, sql: include_str!("migrations/9_indexes.sql") },
     Migration { house: "registry", version: 10, sql: include_str!("migrations/10_quotas.sql") },
     Migration { house: "registry", version: 11, sql: include_str!("migrations/11_number.sql") },
+    Migration { house: "registry", version: 12, sql: include_str!("migrations/12_proposals.sql") },
 ];
 
 /// The house.

@@ -21,7 +21,10 @@ use qianshou_proto::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Agencies, change::SAME_PLACE, moving::moved};
+use crate::{
+    domain::{Agencies, change::SAME_PLACE, moving::moved},
+    rpc::proposals,
+};
 
 /// The bell is a hint; looking again now and then is the truth.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -30,6 +33,8 @@ const GATHER: Duration = Duration::from_millis(100);
 
 /// How far changes have been looked at.
 const PLACES: &str = "registry.changes.places";
+/// How far erasures have been looked at.
+const ERASED: &str = "registry.proposals.erased";
 /// Changes that are looked at together.
 const BLOCK: u64 = 500;
 
@@ -43,6 +48,9 @@ pub(crate) async fn run(ledger: Ledger, cancel: CancellationToken) {
         }
         if let Err(error) = places_go_on(&ledger).await {
             tracing::error!(%error, "places do not go on; it is tried again");
+        }
+        if let Err(error) = erased_not_proposed(&ledger).await {
+            tracing::error!(%error, "proposals still name who was erased; it is tried again");
         }
         tokio::select! {
             biased;
@@ -113,6 +121,22 @@ async fn successor(ledger: &Ledger, record: &Name, to: &str) -> Result<Option<(N
         (predecessor.as_deref() == Some(record.as_str())).then(|| (stored.name.clone(), first_day))
     };
     Ok(found.values().find_map(succeeds))
+}
+
+/// Takes what was proposed out of every proposal that names a record which was erased since the last look. One that was not decided is
+/// withdrawn by that.
+async fn erased_not_proposed(ledger: &Ledger) -> Result<()> {
+    let from = ledger.cursor(ERASED).await?;
+    let erased = ledger.erased_after(from).await?;
+    let Some((_, to)) = erased.last() else { return Ok(()) };
+    let names: Vec<&str> = erased.iter().map(|(name, _)| name.as_str()).collect();
+    let statements = proposals::without(ledger, &names).await?;
+    ledger::run(ledger.db(), &statements).await?;
+    // A file that a long read holds is scrubbed at the next look.
+    if statements.is_empty() || ledger.db().scrub().await? {
+        ledger::run(ledger.db(), &[Ledger::move_cursor(ERASED, from, *to)]).await?;
+    }
+    Ok(())
 }
 
 /// Looks at the changes that were told since the last look.

@@ -5,6 +5,7 @@ mod divisions;
 mod exchange;
 mod find;
 mod history;
+mod lookup;
 mod table;
 mod write;
 
@@ -59,7 +60,7 @@ fn rounded(value: f64) -> f64 {
 pub type Bench = fn(Database, f64) -> Vec<Figure>;
 
 /// All of them, by name.
-pub const BENCHES: [(&str, Bench); 8] = [
+pub const BENCHES: [(&str, Bench); 9] = [
     ("create", write::create),
     ("batch", write::batch),
     ("exchange", exchange::flow),
@@ -68,6 +69,7 @@ pub const BENCHES: [(&str, Bench); 8] = [
     ("divisions", divisions::divisions),
     ("history", history::history),
     ("find", find::find),
+    ("lookup", lookup::lookup),
 ];
 
 /// A bench by its name.

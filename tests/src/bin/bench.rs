@@ -12,7 +12,7 @@ use qianshou_tests::{
 /// Measures writing, batches, exchange, tables, divisions, finding, and the memory each takes.
 #[derive(Parser)]
 struct Asked {
-    /// Which: create, batch, exchange, change, table, divisions, history, find; all if none is named.
+    /// Which: create, batch, exchange, change, table, divisions, history, find, lookup; all if none is named.
     names: Vec<String>,
     /// On which database; both if none is named. PostgreSQL's address is taken from QIANSHOU_TEST_POSTGRES.
     #[arg(long, value_enum)]

@@ -1,7 +1,10 @@
 //! The audit: every act leaves its line, nobody is named in one, a line that was changed is found, a flood stays small, and what
 //! cannot be written down is not done.
 
+use std::sync::Arc;
+
 use qianshou_kernel::{
+    audit, config,
     db::{Db, Statement},
     error::Reason,
     identity::Role,
@@ -27,6 +30,7 @@ stories! {
     an_area_sees_its_own_lines
     a_line_that_was_changed_is_named
     a_flood_of_refusals_is_few_lines
+    two_writers_make_one_chain
     lines_are_kept_as_configured
     what_cannot_be_written_down_is_not_done
     the_command_line_lists_exports_and_verifies
@@ -245,7 +249,7 @@ async fn a_line_that_was_changed_is_named(world: World) {
         ],
     )
     .await;
-    let verified = qianshou_kernel::audit::verify(&db, &ningxia.keys(), |_, _| ()).await.unwrap();
+    let verified = audit::verify(&db, &audit::Signer::from(&ningxia.keys()), |_, _| ()).await.unwrap();
     assert_eq!(verified.wrong.unwrap().number, last.count(0).unwrap() - 1);
 }
 
@@ -275,6 +279,28 @@ async fn a_flood_of_refusals_is_few_lines(world: World) {
     refused(ningxia.admin.identity().create_token(asked()).await, Reason::Busy, "");
     ningxia.audit.flush().await.unwrap();
     ningxia.caller(Role::Reader, "6401").await;
+}
+
+/// As two processes of a node do, each through its own writer: every line has its own number, and the chain holds.
+async fn two_writers_make_one_chain(world: World) {
+    let ningxia = world.node("64").await;
+    let db = ningxia.ledger.db().clone();
+    let open = || {
+        let keys = Arc::new(ningxia.keys());
+        let config = config::Audit { keep_days: 184, usage_keep_days: 1_095, batch_ms: 60_000 };
+        audit::Audit::open(db.clone(), keys, world.clock.clone(), config)
+    };
+    let (one, other) = (open(), open());
+    let before = lines(&ningxia.admin).await.len();
+    let write = async |to: audit::Audit, name: &str| {
+        for n in 0..25 {
+            to.write(audit::Log::Acts, audit::Line::of_node(0, "story", format!("{name}-{n}"), "")).await.unwrap();
+        }
+    };
+    tokio::join!(write(one.clone(), "a"), write(other, "b"), write(one, "c"));
+    assert_eq!(of(&lines(&ningxia.admin).await, "story").len(), 75);
+    assert!(lines(&ningxia.admin).await.len() >= before + 75);
+    sound(&ningxia.admin, None).await;
 }
 
 async fn lines_are_kept_as_configured(world: World) {

@@ -11,6 +11,8 @@ use age::x25519::Identity;
 use qianshou::backup::{self, Asked, Restored};
 use qianshou_kernel::{
     clock::Clock,
+    config::Config,
+    db::{Db, Statement},
     error::{Error, Reason, Result},
 };
 use qianshou_tests::{Database, World, process::qianshou, sample::agency, stories};
@@ -19,6 +21,7 @@ use super::files::FEW_DIVISIONS;
 
 stories! {
     whatever_was_touched_is_named
+    a_ledger_changed_before_its_backup_is_not_laid_down
     only_the_recovery_key_opens_an_encrypted_backup
     the_seal_key_can_live_elsewhere
 }
@@ -157,6 +160,36 @@ async fn the_seal_key_can_live_elsewhere(world: World) {
 }
 
 /// A node that rests, with a record; answers its configuration.
+/// The backup of a database in which somebody changed a payload is whole and signed; its chain is not.
+async fn a_ledger_changed_before_its_backup_is_not_laid_down(world: World) {
+    let (config, safe) = (node_with_an_agency(&world).await, world.folder("safe").join("backup"));
+    let loaded = Config::load(&config).unwrap();
+    let by_hand = async |sql: &'static str| {
+        let db = Db::open(&loaded.database_url().unwrap(), &loaded.directory, 1, 1).await.unwrap();
+        assert!(db.run(&[Statement::new(sql, vec![])]).await.unwrap());
+        db.close().await;
+    };
+    let sound = world.folder("sound").join("backup");
+    let manifest = backup::take(&config, &sound, &[], &Clock::system()).await.unwrap();
+    let to = world.folder("restored").join("64");
+    let url = world.empty_database("restored").await;
+    let changes = [
+        ("UPDATE audit SET actor = 'changed' WHERE log = 'acts' AND number = 1", "audit acts 1"),
+        ("UPDATE entries SET actor = 'changed' WHERE position = 1", "entry 1"),
+    ];
+    for (change, named) in changes {
+        by_hand(change).await;
+        backup::take(&config, &safe, &[], &Clock::system()).await.unwrap();
+        let error = restore(&world, &safe, &to, &url, None, false).await.err().unwrap().to_string();
+        assert!(error.contains(named), "{error}");
+        assert!(!to.exists(), "something was laid down");
+        std::fs::remove_dir_all(&safe).unwrap();
+    }
+    // What was refused left the place and the database empty.
+    let restored = restore(&world, &sound, &to, &url, None, false).await.unwrap();
+    assert_eq!(restored.manifest.position, manifest.position);
+}
+
 async fn node_with_an_agency(world: &World) -> PathBuf {
     let ningxia = world.node("64").await;
     ningxia.admin.create(agency(1)).await.unwrap();

@@ -3,16 +3,20 @@
 
 use std::collections::BTreeMap;
 
+use prost_types::FieldMask;
 use qianshou_kernel::{error::Reason, identity::Role, kind::ListQuery};
 use qianshou_proto::{
     common::v1::{PutOutcome, PutState},
+    pairing::v1::{Dispatch, Outcome},
     registry::v1::{
-        Agency, Assessment, Certificate, Employment, Merge, Move, Post, Recognition, Station, Template, Worker,
+        Agency, Assessment, Certificate, CreateProposalRequest, DecideProposalRequest, Employment, Merge, Move, Post,
+        Proposal, ProposalAct, ProposalDecision, Recognition, Station, Template, Worker, proposal::Record,
     },
     reporting::v1::{Cell, ListIndicatorsRequest, ReadTableRequest},
 };
 use qianshou_tests::{
     Caller, Node, World,
+    halves::{dispatch, outcome},
     refusal::{refused, refused_in_batch},
     sample::{agency, assessment, certificate, citizen, employment, post, recognition, station, template, worker},
     stories,
@@ -26,24 +30,25 @@ stories! {
     what_touches_another_county_is_refused
     a_clerk_imports_within_the_county
     no_call_of_one_county_moves_the_others_table
+    what_counts_in_another_county_is_written_above
 }
 
 /// Two counties of one city.
-const HERE: &str = "640104";
-const THERE: &str = "640122";
+pub(super) const HERE: &str = "640104";
+pub(super) const THERE: &str = "640122";
 const DAY: &str = "2024-05-31";
 
 fn text(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-async fn editors(node: &Node) -> [Caller; 3] {
+pub(super) async fn editors(node: &Node) -> [Caller; 3] {
     let editor = async |area: &str| node.caller(Role::Editor, area).await;
     [editor(HERE).await, editor(THERE).await, editor("6401").await]
 }
 
 /// Somebody as a county registers them.
-fn registered(n: u32, county: &str) -> Worker {
+pub(super) fn registered(n: u32, county: &str) -> Worker {
     Worker { division: text(county), ..worker(n) }
 }
 
@@ -179,6 +184,40 @@ async fn a_clerk_imports_within_the_county(world: World) {
     ningxia.counts_right().await;
 }
 
+/// A dispatch counts at its host, an outcome where the receiving agency is: one county does not write these for another, nor take them back.
+async fn what_counts_in_another_county_is_written_above(world: World) {
+    let ningxia = world.node("64").await;
+    let [here, there, city] = editors(&ningxia).await;
+    let count = async |area: &str| {
+        figures(&ningxia.admin, area, "2023-12-31", &["dispatch_persons", "dispatch_projects", "pairing_trained"])
+            .await
+            .join(" ")
+    };
+    let own = here.create(Agency { division: text(HERE), ..agency(1) }).await.unwrap().noun;
+    let built = |at: &str| Outcome { receiving_uscc: own.uscc.clone(), receiving_division: text(at), ..outcome(1, 1) };
+    let sent = |at: &str| Dispatch { division: text(HERE), host_division: text(at), ..dispatch(1) };
+    let before = count(THERE).await;
+    refused(here.create(built(THERE)).await, Reason::AreaForbidden, "receiving_division");
+    refused(here.create(sent(THERE)).await, Reason::AreaForbidden, "host_division");
+    refused_in_batch(&here.put(vec![sent(THERE)]).await.unwrap()[0], Reason::AreaForbidden, "host_division");
+    assert_eq!(count(THERE).await, before);
+    // Within the county, to another province, and by the area above.
+    here.create(built(HERE)).await.unwrap();
+    here.create(Dispatch { division: text(HERE), host_division: text("350203"), ..dispatch(2) }).await.unwrap();
+    let above = city.create(sent(THERE)).await.unwrap().noun;
+    let counted = count(THERE).await;
+    assert_ne!(counted, before);
+    // Its own half as it is, it neither takes back nor brings home.
+    let home = Dispatch { name: above.name.clone(), host_division: text(HERE), ..Dispatch::default() };
+    refused(here.update(home, &["host_division"]).await, Reason::AreaForbidden, "host_division");
+    refused(here.delete::<Dispatch>(above.name()).await, Reason::AreaForbidden, "host_division");
+    refused(there.delete::<Dispatch>(above.name()).await, Reason::AreaForbidden, "name");
+    assert_eq!(count(THERE).await, counted);
+    city.delete::<Dispatch>(above.name()).await.unwrap();
+    assert_eq!(count(THERE).await, before);
+    ningxia.counts_right().await;
+}
+
 /// Random calls of one county, names and numbers of the other's records among them.
 async fn no_call_of_one_county_moves_the_others_table(world: World) {
     let ningxia = world.node("64").await;
@@ -257,7 +296,8 @@ async fn call(by: &Caller, names: &mut Names, random: &mut StdRng) -> bool {
             saved.is_ok()
         }};
     }
-    match random.random_range(0..18) {
+    match random.random_range(0..20) {
+        18 | 19 => propose(by, names, random, [&who, &worker_name, &place], [county, THERE]).await,
         0 => create!(Worker registered(n, county)),
         1 => create!(Worker Worker { station: Some(place), ..registered(n, county) }),
         2 => create!(Certificate Certificate { division: text(county), ..certificate(n + 20, &who) }),
@@ -300,6 +340,52 @@ async fn call(by: &Caller, names: &mut Names, random: &mut StdRng) -> bool {
             _ => by.delete::<Recognition>(&names.any("Recognition", random)).await.is_ok(),
         },
     }
+}
+
+/// Proposes something to the other county, or decides what was proposed, as far as one side may.
+async fn propose(
+    by: &Caller,
+    names: &Names,
+    random: &mut StdRng,
+    [who, worker, place]: [&str; 3],
+    [county, to]: [&str; 2],
+) -> bool {
+    let n: u32 = random.random_range(1..14);
+    let paths = |paths: &[&str]| Some(FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() });
+    let (act, record, update_mask) = match random.random_range(0..6) {
+        0 => {
+            (ProposalAct::Create, Record::Employment(Employment { division: text(county), ..employment(n, who) }), None)
+        }
+        1 => (ProposalAct::Create, Record::Certificate(certificate(n + 80, who)), None),
+        2 => {
+            let merge = Merge { worker: text(who), surviving_worker: text(worker), ..Merge::default() };
+            (ProposalAct::Create, Record::Merge(merge), None)
+        }
+        3 => {
+            let changed =
+                Worker { name: text(worker), station: text(place), division: text(county), ..Worker::default() };
+            (ProposalAct::Update, Record::Worker(changed), paths(&["station", "division"]))
+        }
+        4 => {
+            let ended = Employment { name: Some(names.any("Employment", random)), ..Employment::default() };
+            (ProposalAct::Delete, Record::Employment(ended), None)
+        }
+        _ => (ProposalAct::Create, Record::Recognition(recognition(n + 90, place)), None),
+    };
+    let proposal =
+        Proposal { to_area: text(to), act: Some(act.into()), record: Some(record), update_mask, ..Proposal::default() };
+    let asked = CreateProposalRequest { proposal: Some(proposal), ..CreateProposalRequest::default() };
+    let Ok(made) = by.registry().create_proposal(asked).await else { return false };
+    let decision =
+        [ProposalDecision::Accept, ProposalDecision::Refuse, ProposalDecision::Withdraw][random.random_range(0..3)];
+    let decide = DecideProposalRequest {
+        name: made.into_inner().proposal.unwrap().name,
+        decision: Some(decision.into()),
+        reason: text("随机"),
+    };
+    let decided = by.registry().decide_proposal(decide).await;
+    assert!(decided.is_err() || decision == ProposalDecision::Withdraw, "one side decided for the other: {decided:?}");
+    true
 }
 
 async fn table(at: &Caller, area: &str, indicators: &[String]) -> Vec<Cell> {

@@ -21,11 +21,12 @@ use qianshou_proto::{
     common::v1::EndReason,
     ledger::v1::ReadEntriesRequest,
     registry::v1::{
-        Certificate, Employment, ErasePersonRequest, ErasePersonResponse, Merge, Recognition, RecognitionKind, Worker,
+        Certificate, CreateProposalRequest, Employment, ErasePersonRequest, ErasePersonResponse, GetProposalRequest,
+        Merge, Proposal, ProposalAct, ProposalState, Recognition, RecognitionKind, Worker, proposal,
     },
 };
 use qianshou_tests::{
-    Caller, Database, Node, World,
+    Caller, Database, Node, World, eventually,
     refusal::refused,
     sample::{NINGXIA, agency, certificate, citizen, employment, fill, full_name, worker},
     scan::Everything,
@@ -39,6 +40,7 @@ use super::county::whole_table;
 stories! {
     a_person_is_erased_and_stays_counted
     erasure_stays_in_the_callers_area
+    what_was_proposed_of_a_person_is_erased_too
     an_interrupted_erasure_is_finished
 }
 
@@ -214,6 +216,39 @@ async fn a_person_is_erased_and_stays_counted(world: World) {
     assert_eq!(Entries(db).look("", 100_000).await.unwrap().fault, None);
     let own = Journal::at(folder.join("erasures.jsonl")).read().unwrap();
     assert_eq!(own, Journal::at(journal).read().unwrap(), "the restored node hands the journal on");
+}
+
+async fn what_was_proposed_of_a_person_is_erased_too(world: World) {
+    let ningxia = world.node("64").await;
+    let admin = &ningxia.admin;
+    let [one, other] = [1, 4].map(|n| Worker { division: Some("640122".into()), ..worker(n) });
+    let one = admin.create(one).await.unwrap().noun.name.unwrap();
+    let other = admin.create(other).await.unwrap().noun.name.unwrap();
+    let editor = ningxia.caller(Role::Editor, "640104").await;
+    let propose = async |n: u32, worker: &str| {
+        let proposal = Proposal {
+            to_area: Some("640122".into()),
+            act: Some(ProposalAct::Create.into()),
+            record: Some(proposal::Record::Certificate(certificate(n, worker))),
+            reason: Some(format!("{}的证书", full_name(n))),
+            ..Proposal::default()
+        };
+        let asked = CreateProposalRequest { proposal: Some(proposal), ..CreateProposalRequest::default() };
+        editor.registry().create_proposal(asked).await.unwrap().into_inner().proposal.unwrap()
+    };
+    let [of_one, of_other] = [propose(1, &one).await, propose(4, &other).await];
+    erase(admin, asked(&one)).await.unwrap();
+    let read = async |name: &str| {
+        let asked = GetProposalRequest { name: Some(name.to_owned()) };
+        editor.registry().get_proposal(asked).await.unwrap().into_inner().proposal.unwrap()
+    };
+    let looked = async || (ningxia.ledger.cursor("registry.proposals.erased").await.unwrap() > 0).then_some(());
+    eventually("the proposals looked at", looked).await;
+    let cleared = read(of_one.name()).await;
+    assert_eq!(cleared.record, None);
+    assert_eq!((cleared.state(), &cleared.reason), (ProposalState::Withdrawn, &None));
+    assert_eq!(read(of_other.name()).await, of_other, "of others all stands");
+    is_clean(&ningxia.folder, ningxia.ledger.db(), &marks(&ningxia, 1)).await;
 }
 
 async fn erasure_stays_in_the_callers_area(world: World) {

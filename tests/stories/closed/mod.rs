@@ -12,6 +12,7 @@ mod four_eyes;
 mod limited;
 mod peer_key;
 mod person;
+mod proposals;
 mod received;
 mod tokens;
 mod walk;

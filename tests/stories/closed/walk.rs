@@ -18,7 +18,10 @@ use qianshou_kernel::{
     kind::{descriptors, methods},
     ledger::{self, Command, Content, Version, Write},
 };
-use qianshou_proto::identity::v1 as identity;
+use qianshou_proto::{
+    identity::v1 as identity,
+    registry::v1::{CreateProposalRequest, Employment, Proposal, ProposalAct, proposal},
+};
 use qianshou_tests::{Caller, Node, World, sample::agency, stories};
 use tonic::{
     Code, Request, Status,
@@ -100,7 +103,8 @@ async fn nobody_reaches_outside_of_its_area(world: World) {
                VALUES ($1, 'IdentityService/CreateToken', 'x', $2, $2, $3, 'tokens/outside', 1, $4, 1)";
     let act = Statement::new(act, binds![token.id(), MARK, OUTSIDE, i64::MAX]);
     assert!(ledger::run(ningxia.ledger.db(), &[act]).await.unwrap());
-    let walk = Walk { planted, token: token.id().to_owned() };
+    let mut walk = Walk { planted, token: token.id().to_owned() };
+    walk.propose(&ningxia).await;
     let mut callers = vec![("nobody".to_owned(), ningxia.stranger())];
     for role in Role::ALL {
         callers.push((format!("{role} of 6401"), ningxia.caller(role, "6401").await));
@@ -272,8 +276,12 @@ impl Walk {
                     }
                     // To make something of one's own is nobody's business; to take something over is.
                     let division = if method.name().starts_with("Create") { OUTSIDE } else { division };
-                    record.set_field_by_name("division", Value::String(division.to_owned()));
-                    record.clear_field_by_name("etag");
+                    if of.get_field_by_name("division").is_some() {
+                        record.set_field_by_name("division", Value::String(division.to_owned()));
+                    }
+                    if of.get_field_by_name("etag").is_some() {
+                        record.clear_field_by_name("etag");
+                    }
                     match method.name().starts_with("Create") {
                         true => record.clear_field_by_name("name"),
                         false => record.set_field_by_name("name", Value::String(name.clone())),
@@ -291,9 +299,32 @@ impl Walk {
         asked
     }
 
+    /// Plants a proposal between two areas outside, which is no record of the ledger.
+    async fn propose(&mut self, node: &Node) {
+        let by = node.caller(Role::Editor, "640205").await;
+        let record = Employment {
+            worker: Some("nodes/64/workers/outside".into()),
+            since: Some("2024-01-01".into()),
+            ..Employment::default()
+        };
+        let proposal = Proposal {
+            to_area: Some(OUTSIDE.into()),
+            act: Some(ProposalAct::Create.into()),
+            record: Some(proposal::Record::Employment(record)),
+            reason: Some(format!("{MARK}{KEY}")),
+            ..Proposal::default()
+        };
+        let asked = CreateProposalRequest { proposal: Some(proposal), ..CreateProposalRequest::default() };
+        let made = by.registry().create_proposal(asked).await.unwrap().into_inner().proposal.unwrap();
+        let described = descriptors().get_message_by_name("qianshou.registry.v1.Proposal").unwrap();
+        let message = DynamicMessage::decode(described, made.encode_to_vec().as_slice()).unwrap();
+        self.planted.insert("qianshou.registry.v1.Proposal".to_owned(), (made.name().to_owned(), message));
+    }
+
     /// The noun whose verb a method is.
     fn noun(&self, method: &MethodDescriptor) -> Option<&(String, DynamicMessage)> {
-        let verb = ["Create", "Get", "Update", "Delete"].iter().find_map(|verb| method.name().strip_prefix(verb))?;
+        let verb =
+            ["Create", "Get", "Update", "Delete", "Decide"].iter().find_map(|verb| method.name().strip_prefix(verb))?;
         let mut nouns = self.planted.iter();
         nouns.find(|(message, _)| message.rsplit('.').next() == Some(verb)).map(|(_, planted)| planted)
     }
@@ -307,9 +338,12 @@ async fn standing(node: &Node) -> (u64, Vec<String>, Vec<i64>) {
         let (id, name, area) = (row.text(0).unwrap(), row.text(1).unwrap(), row.text(3).unwrap());
         format!("{id} {name} {} {area} {:?}", row.int(2).unwrap(), row.maybe_int(4).unwrap())
     };
+    let proposals = "SELECT name, state FROM registry_proposals ORDER BY name";
+    let proposals = node.ledger.db().fetch(proposals, binds![]).await.unwrap();
+    let kept = |row: &qianshou_kernel::db::Row| format!("{} {}", row.text(0).unwrap(), row.text(1).unwrap());
     let acts = node.ledger.db().fetch("SELECT state FROM pending_acts ORDER BY id", binds![]).await.unwrap();
     let acts = acts.iter().map(|row| row.int(0).unwrap()).collect();
-    (node.position().await, rows.iter().map(text).collect(), acts)
+    (node.position().await, rows.iter().map(text).chain(proposals.iter().map(kept)).collect(), acts)
 }
 
 fn holds(bytes: &[u8], text: &str) -> bool {

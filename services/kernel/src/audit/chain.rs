@@ -1,15 +1,15 @@
-//! The two chains in the database: appended to under the lock of their head rows, walked from front to end, purged from the
-//! front. Head and front are signed by the node's key, so that nobody without it makes a shorter or another chain.
+//! The two chains in the database: appended to under the lock of their head rows, purged from the front. Head and front are signed by
+//! the node's key, so that a chain made without it, shorter or other, does not verify.
 
 use prost::Message as _;
 use qianshou_proto::exchange::v1::Signature;
 
-use super::{Line, read::line_of};
+use super::Line;
 use crate::{
     binds,
     db::{Db, Statement, Tx},
     error::{Error, Result},
-    identity::NodeKeys,
+    identity::{self, NodeKeys},
     ledger,
 };
 
@@ -42,14 +42,26 @@ impl Log {
     }
 }
 
-/// Where a chain stands.
-struct Head {
-    number: u64,
-    digest: Vec<u8>,
+/// Where a chain begins and ends.
+pub(super) struct Head {
+    pub(super) number: u64,
+    pub(super) digest: Vec<u8>,
     signature: Vec<u8>,
-    purged: u64,
-    purged_digest: Vec<u8>,
+    pub(super) purged: u64,
+    pub(super) purged_digest: Vec<u8>,
     purged_signature: Vec<u8>,
+}
+
+impl Head {
+    /// Whether the node signed where this chain begins.
+    pub(super) fn begins(&self, signer: &Signer, log: Log) -> bool {
+        signer.signed(PURGED_CONTEXT, log, self.purged, &self.purged_digest, &self.purged_signature)
+    }
+
+    /// Whether the node signed where this chain ends.
+    pub(super) fn ends(&self, signer: &Signer, log: Log) -> bool {
+        signer.signed(HEAD_CONTEXT, log, self.number, &self.digest, &self.signature)
+    }
 }
 
 /// What is signed of a place in a chain.
@@ -61,9 +73,28 @@ fn signed(keys: &NodeKeys, context: &str, log: Log, number: u64, digest: &[u8]) 
     keys.sign(context, &place(&keys.node, log, number, digest)).encode_to_vec()
 }
 
-fn holds(keys: &NodeKeys, context: &str, log: Log, number: u64, digest: &[u8], signature: &[u8]) -> bool {
-    Signature::decode(signature)
-        .is_ok_and(|signature| keys.signed(context, &place(&keys.node, log, number, digest), &signature))
+/// Who signs a chain, as far as verifying it needs.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    /// The node's code.
+    pub node: String,
+    /// Its public keys: the one it has, and those that it had.
+    pub keys: Vec<[u8; 32]>,
+}
+
+impl Signer {
+    fn signed(&self, context: &str, log: Log, number: u64, digest: &[u8], signature: &[u8]) -> bool {
+        let place = place(&self.node, log, number, digest);
+        let by = |key, signature| identity::verify(key, context, &place, signature);
+        Signature::decode(signature).is_ok_and(|signature| self.keys.iter().any(|key| by(key, &signature)))
+    }
+}
+
+impl From<&NodeKeys> for Signer {
+    fn from(keys: &NodeKeys) -> Self {
+        let keys_known = std::iter::once(keys.signing.verifying_key().to_bytes()).chain(keys.former.iter().copied());
+        Self { node: keys.node.clone(), keys: keys_known.collect() }
+    }
 }
 
 /// Takes the head row of a chain, which is the lock that makes several processes right.
@@ -168,109 +199,8 @@ pub async fn purge(db: &Db, keys: &NodeKeys, log: Log, before_ms: i64) -> Result
     }
 }
 
-/// The first line that does not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wrong {
-    pub log: Log,
-    pub number: u64,
-    pub zh: &'static str,
-    pub en: &'static str,
-}
-
-/// What walking the chains found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verified {
-    /// Lines that were walked.
-    pub lines: u64,
-    /// `None`: both chains hold.
-    pub wrong: Option<Wrong>,
-}
-
-const CHANGED: (&str, &str) = ("此行被改动", "this line was changed");
-const MISSING: (&str, &str) = ("此行缺失", "this line is missing");
-const FRONT: (&str, &str) = ("链首的签名不成立", "where the chain begins is not signed by this node");
-const END: (&str, &str) = ("链尾的签名不成立", "where the chain ends is not signed by this node");
-
-/// Walks both chains; `progress` hears how many lines were walked, and of how many. Lines that are written meanwhile are not walked.
-///
-/// # Errors
-/// The database cannot be read.
-pub async fn verify(db: &Db, keys: &NodeKeys, mut progress: impl FnMut(u64, u64) + Send) -> Result<Verified> {
-    let mut verified = Verified { lines: 0, wrong: None };
-    let mut total = 0;
-    for log in Log::ALL {
-        total += head(db, log).await?.map_or(0, |head| head.number.saturating_sub(head.purged));
-    }
-    for log in Log::ALL {
-        // What is purged meanwhile moves the front, and the walk begins anew there.
-        loop {
-            let before = head(db, log).await?;
-            let begun = verified.lines;
-            let wrong = walk(db, keys, log, before.as_ref(), |walked| progress(begun + walked, total)).await?;
-            match wrong {
-                Ok(walked) => verified.lines += walked,
-                Err(wrong) => {
-                    let purged = |head: &Option<Head>| head.as_ref().map(|head| head.purged);
-                    if purged(&head(db, log).await?) != purged(&before) {
-                        continue;
-                    }
-                    return Ok(Verified { wrong: Some(wrong), ..verified });
-                }
-            }
-            break;
-        }
-    }
-    Ok(verified)
-}
-
-async fn head(db: &Db, log: Log) -> Result<Option<Head>> {
+pub(super) async fn head(db: &Db, log: Log) -> Result<Option<Head>> {
     let sql =
         "SELECT number, digest, signature, purged, purged_digest, purged_signature FROM audit_head WHERE log = $1";
     db.fetch_one(sql, binds![log.as_str()]).await?.as_ref().map(head_of).transpose()
-}
-
-/// Walks one chain from its front to its head.
-async fn walk(
-    db: &Db,
-    keys: &NodeKeys,
-    log: Log,
-    head: Option<&Head>,
-    mut progress: impl FnMut(u64) + Send,
-) -> Result<Result<u64, Wrong>> {
-    let wrong = |number: u64, (zh, en): (&'static str, &'static str)| Ok(Err(Wrong { log, number, zh, en }));
-    let Some(head) = head else {
-        let first =
-            db.fetch_one("SELECT number FROM audit WHERE log = $1 ORDER BY number LIMIT 1", binds![log.as_str()]);
-        return match first.await? {
-            Some(row) => wrong(row.count(0)?, END),
-            None => Ok(Ok(0)),
-        };
-    };
-    if !holds(keys, PURGED_CONTEXT, log, head.purged, &head.purged_digest, &head.purged_signature) {
-        return wrong(head.purged, FRONT);
-    }
-    let (mut number, mut digest, mut walked) = (head.purged, head.purged_digest.clone(), 0);
-    while number < head.number {
-        let sql = "SELECT log, number, at_ms, actor, role, area, address, act, target, outcome, detail, count, digest FROM audit \
-                   WHERE log = $1 AND number > $2 AND number <= $3 ORDER BY number LIMIT $4";
-        let rows = db.fetch(sql, binds![log.as_str(), number, head.number, CHUNK as u64]).await?;
-        if rows.is_empty() {
-            return wrong(number + 1, MISSING);
-        }
-        for row in &rows {
-            let (_, here, line, held) = line_of(row)?;
-            number += 1;
-            if here != number {
-                return wrong(number, MISSING);
-            }
-            digest = line.digest(&digest, log, number).to_vec();
-            if digest != held {
-                return wrong(number, CHANGED);
-            }
-        }
-        walked += rows.len() as u64;
-        progress(walked);
-    }
-    let ends = digest == head.digest && holds(keys, HEAD_CONTEXT, log, head.number, &head.digest, &head.signature);
-    if ends { Ok(Ok(walked)) } else { wrong(number, END) }
 }

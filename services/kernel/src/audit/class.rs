@@ -35,7 +35,7 @@ impl Class {
 }
 
 /// Methods that are no verbs of a noun, by service and name.
-const NAMED: [(&str, Class); 38] = [
+const NAMED: [(&str, Class); 42] = [
     ("IdentityService/CreateToken", Class::Door),
     ("IdentityService/ListTokens", Class::Read),
     ("IdentityService/RevokeToken", Class::Act),
@@ -69,6 +69,10 @@ const NAMED: [(&str, Class); 38] = [
     ("RegistryService/ErasePerson", Class::Door),
     ("RegistryService/TraceDivision", Class::Look),
     ("RegistryService/ListDuplicates", Class::Read),
+    ("RegistryService/CreateProposal", Class::Act),
+    ("RegistryService/GetProposal", Class::Read),
+    ("RegistryService/ListProposals", Class::Read),
+    ("RegistryService/DecideProposal", Class::Act),
     ("PairingService/GetPairing", Class::Look),
     ("PairingService/ListPairings", Class::Look),
     ("PairingService/ListFindings", Class::Look),

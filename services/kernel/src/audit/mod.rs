@@ -16,14 +16,16 @@ mod class;
 mod line;
 mod read;
 mod rpc;
+mod verify;
 mod writer;
 
 pub(crate) use call::{FORWARDED, admitted, watch};
 pub use call::{Watch, about, count_lookups, count_rows};
-pub use chain::{Log, Verified, Wrong, append, purge, verify};
+pub use chain::{Log, Signer, append, purge};
 pub use class::{Class, class};
 pub use line::{Line, operator, plain};
 pub use rpc::AuditDesk;
+pub use verify::{Chain, Verified, Wrong, verify};
 pub use writer::Audit;
 
 /// What an outcome says of an act that was done.

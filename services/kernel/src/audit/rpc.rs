@@ -7,7 +7,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{
-    Audit, Log, Wrong,
+    Audit, Log, Signer, Wrong,
     read::{Placed, Wanted, page},
     verify,
 };
@@ -82,7 +82,7 @@ impl AuditDesk {
         };
         // Whoever is too slow for every step gets the next one.
         let progress = |walked, total| drop(answers.try_send(Ok(told(walked, total))));
-        let verified = verify(self.audit.db(), self.audit.keys(), progress).await;
+        let verified = verify(self.audit.db(), &Signer::from(&**self.audit.keys()), progress).await;
         let last = verified.map(|verified| api::VerifyAuditResponse {
             sound: Some(verified.wrong.is_none()),
             log: verified.wrong.as_ref().map(|wrong| log_number(wrong.log)),

@@ -18,6 +18,7 @@ use crate::{
     db::Db,
     error::{Error, Reason, Refusal, Result},
     identity::NodeKeys,
+    telemetry,
 };
 
 /// Submissions that wait at most; beyond it an act hears that the audit is away.
@@ -235,7 +236,7 @@ async fn run(
 fn tell((log, number, line): &(Log, u64, Line)) {
     let Line { at_ms, actor, role, area, address, act, target, outcome, detail, count } = line;
     tracing::info!(
-        target: "audit",
+        target: telemetry::AUDIT,
         log = log.as_str(),
         number,
         at_ms,

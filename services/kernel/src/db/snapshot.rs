@@ -84,6 +84,22 @@ impl Db {
         Ok(db)
     }
 
+    /// Takes back what [`Self::from_snapshot`] laid down and that proved to be wrong: the tables are gone, the database is empty again.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn take_back(self) -> Result<()> {
+        if self.is_shared() {
+            let mut tx = self.begin().await?;
+            for row in tx.fetch(TABLES, vec![]).await? {
+                tx.execute(format!("DROP TABLE \"{}\" CASCADE", row.text(0)?), vec![]).await?;
+            }
+            tx.commit().await?;
+        }
+        self.close().await;
+        Ok(())
+    }
+
     /// The newest step of each house's tables; empty where nothing stands yet.
     pub async fn levels(&self) -> Result<Levels> {
         match self.fetch(LEVELS, vec![]).await {

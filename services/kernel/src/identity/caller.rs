@@ -59,6 +59,8 @@ pub struct Caller {
     pub area: String,
     /// The one agency (`nodes/64/agencies/ID`) or pairing key whose records alone they see and write.
     pub limited_to: Option<String>,
+    /// An area that has agreed to what is written: what is touched lies in the caller's area or in this one.
+    pub agreed: Option<String>,
     /// The node, if the caller is one.
     pub peer: Option<String>,
 }
@@ -73,7 +75,7 @@ impl Caller {
     /// A person's or program's caller, with no limit beside its area.
     #[must_use]
     pub fn new(actor: &str, role: Role, area: &str) -> Self {
-        Self { actor: actor.to_owned(), role, area: area.to_owned(), limited_to: None, peer: None }
+        Self { actor: actor.to_owned(), role, area: area.to_owned(), limited_to: None, agreed: None, peer: None }
     }
 
     /// Whether the caller answers for everything this node holds.
@@ -88,7 +90,7 @@ impl Caller {
     /// # Errors
     /// A refusal, naming the field that holds the area.
     pub fn may_write(&self, field: &str, area: &str, node: &str) -> Result<(), Refusal> {
-        self.need_area(field, area)?;
+        self.need_agreed(field, area)?;
         let lies_here = match (Area::parse(node), Area::parse(area)) {
             (Some(node), Some(area)) => node.covers(area.as_str()),
             _ => false,
@@ -98,6 +100,27 @@ impl Caller {
         } else {
             Err(Refusal::one(field, Reason::AreaForbidden, node))
         }
+    }
+
+    /// The same caller with the leave of an area that has agreed to what is written.
+    #[must_use]
+    pub fn agreeing_with(&self, area: &str) -> Self {
+        Self { agreed: Some(area.to_owned()), ..self.clone() }
+    }
+
+    /// Whether what lies in an area may be touched: it is the caller's, or has agreed.
+    #[must_use]
+    pub fn may_touch(&self, area: &str) -> bool {
+        let agreed = self.agreed.as_deref().and_then(Area::parse).zip(Area::parse(area));
+        self.covers(area) || agreed.is_some_and(|(agreed, area)| agreed.covers(area.as_str()))
+    }
+
+    /// As [`Caller::need_area`], for what is written: the area that has agreed will do, too.
+    ///
+    /// # Errors
+    /// A refusal, naming the field that holds the area.
+    pub fn need_agreed(&self, field: &str, area: &str) -> Result<(), Refusal> {
+        if self.may_touch(area) { Ok(()) } else { self.need_area(field, area) }
     }
 
     /// Whether an area lies in the caller's.

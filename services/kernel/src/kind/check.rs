@@ -29,6 +29,8 @@ pub struct Check {
     known: Option<BTreeMap<String, Name>>,
     /// Keys that several records in the caller's area have, with these.
     several: BTreeMap<String, Vec<Name>>,
+    /// References by key that stay as they are written, for whoever decides later to look up.
+    kept: BTreeSet<String>,
     /// References by key that have to be looked up.
     pub(crate) lookups: BTreeSet<String>,
     text_max_chars: usize,
@@ -87,6 +89,7 @@ impl Check {
             home: home.to_owned(),
             known: None,
             several: BTreeMap::new(),
+            kept: BTreeSet::new(),
             lookups: BTreeSet::new(),
             text_max_chars,
             part: String::new(),
@@ -107,6 +110,11 @@ impl Check {
     /// The same check once the references by key have been looked up.
     pub(crate) fn knowing(self, known: BTreeMap<String, Name>, several: BTreeMap<String, Vec<Name>>) -> Self {
         Self { known: Some(known), several, ..self }
+    }
+
+    /// The same check for references that stay as they are written.
+    pub(super) fn keeping(self, kept: BTreeSet<String>) -> Self {
+        Self { kept, ..self }
     }
 
     /// Says that a key is held in several counties of the caller's area, and which records those are.
@@ -253,6 +261,7 @@ impl Check {
                 let names = self.several[text].clone();
                 self.refuse_several(field, &names);
             }
+            Some(None) if self.kept.contains(text.as_str()) => {}
             // The key itself may be a citizen number and is not repeated.
             Some(None) => self.refuse(field, Reason::ReferenceNotFound, kind),
         }

@@ -10,6 +10,7 @@ use qianshou_proto::{Resource as _, common::v1::EndReason};
 use super::{
     Bond, Index, Limit, Noun, Staff, Verbs,
     check::{self, Around, Check, Lookup, Neighbour, Place},
+    others::{of_another_area, others_counts},
     read_etag, shared_text,
     verbs::ELSEWHERE,
 };
@@ -22,6 +23,7 @@ use crate::{
 };
 
 /// What is asked for one record.
+#[derive(Clone)]
 pub(super) enum Wish {
     /// A new one.
     Create,
@@ -182,7 +184,7 @@ impl Verbs {
         Ok(())
     }
 
-    fn fresh_check(&self) -> Check {
+    pub(super) fn fresh_check(&self) -> Check {
         Check::new(self.ledger.clock().today(), self.ledger.node(), self.text_max_chars)
     }
 
@@ -210,19 +212,9 @@ impl Verbs {
         self.misses.count(&caller.actor, missed, self.ledger.clock().now_ms())?;
         for (draft, mut check) in drafts.iter_mut().zip(checks) {
             if !check.lookups.is_empty() {
-                let of = |text: &String| Some((text.clone(), known.get(text)?.clone()));
-                let mut here: BTreeMap<String, Name> = check.lookups.iter().filter_map(of).collect();
-                let mut several = BTreeMap::new();
                 let county =
                     N::index(&draft.noun, None).area.as_deref().and_then(Area::parse).map(|area| area.county());
-                for (text, found) in check.lookups.iter().filter_map(|text| Some((text, in_counties.get(text)?))) {
-                    match meant(found, county.as_ref()) {
-                        Some(name) => drop(here.insert(text.clone(), name.clone())),
-                        None => {
-                            drop(several.insert(text.clone(), found.iter().map(|(name, _)| name.clone()).collect()))
-                        }
-                    }
-                }
+                let (here, several) = led(&check.lookups, county.as_ref(), &known, &in_counties);
                 check = self.fresh_check().knowing(here, several);
                 in_form::<N>(&mut draft.noun, &mut check);
             }
@@ -232,7 +224,7 @@ impl Verbs {
     }
 
     /// The records that are referred to by a key of the whole node, as far as this node has them, one for each key.
-    async fn look_up(&self, lookups: &BTreeSet<String>) -> Result<BTreeMap<String, Name>> {
+    pub(super) async fn look_up(&self, lookups: &BTreeSet<String>) -> Result<BTreeMap<String, Name>> {
         let mut keys = BTreeMap::new();
         let mut names = BTreeMap::new();
         for text in lookups {
@@ -268,7 +260,7 @@ impl Verbs {
 
     /// The records inside the caller's area that are referred to by a key of their county, with these counties. What lies elsewhere is
     /// not found, whether it exists or not.
-    async fn look_up_in_counties(
+    pub(super) async fn look_up_in_counties(
         &self,
         caller: &Caller,
         lookups: &BTreeSet<String>,
@@ -329,7 +321,7 @@ impl Verbs {
     }
 
     /// Whether a record is referred to by the number of a person.
-    fn is_number(&self, text: &str) -> bool {
+    pub(super) fn is_number(&self, text: &str) -> bool {
         let kind = Lookup::parse(text).filter(|lookup| lookup.place.is_none());
         kind.and_then(|lookup| self.ledger.kinds().get(lookup.kind)).is_some_and(|kind| kind.person.is_some())
     }
@@ -592,6 +584,8 @@ impl Verbs {
             N::admit(&draft.noun, before.as_ref(), caller, &mut check);
             draft.violations.extend(check.violations);
             draft.violations.extend(limit.and_then(|limit| limit_of(limit, &draft)));
+            let both = [Some(&draft.noun), before.as_ref()];
+            draft.violations.extend(others_counts::<N>(caller, both, self.ledger.node()));
             let before = before.and_then(|noun| N::index(&noun, None).area);
             for area in [Some(area), before.as_deref()].into_iter().flatten() {
                 // Told once, so that it is not heard whether there was a record before.
@@ -647,6 +641,25 @@ impl Verbs {
     }
 }
 
+/// What the keys of one record lead to: each to one record, or to several in the caller's area.
+pub(super) fn led(
+    lookups: &BTreeSet<String>,
+    county: Option<&Area>,
+    known: &BTreeMap<String, Name>,
+    in_counties: &BTreeMap<String, Vec<(Name, Area)>>,
+) -> (BTreeMap<String, Name>, BTreeMap<String, Vec<Name>>) {
+    let of = |text: &String| Some((text.clone(), known.get(text)?.clone()));
+    let mut here: BTreeMap<String, Name> = lookups.iter().filter_map(of).collect();
+    let mut several = BTreeMap::new();
+    for (text, found) in lookups.iter().filter_map(|text| Some((text, in_counties.get(text)?))) {
+        match meant(found, county) {
+            Some(name) => drop(here.insert(text.clone(), name.clone())),
+            None => drop(several.insert(text.clone(), found.iter().map(|(name, _)| name.clone()).collect())),
+        }
+    }
+    (here, several)
+}
+
 /// What speaks against a draft of a limited caller. Whose number a person has is not tried by changing it.
 fn limit_of<N: Noun>(limit: &Limit, draft: &Draft<N>) -> Option<Violation> {
     let stood = draft.current.as_ref();
@@ -680,12 +693,12 @@ pub(super) fn others_figures<N: Noun>(
 ) -> Vec<Violation> {
     let mut fields: Vec<&str> = vec![];
     for (field, target) in indexes.into_iter().flat_map(touching::<N>) {
-        let outside = touched.get(&target).is_some_and(|area| !caller.covers(area));
+        let outside = touched.get(&target).is_some_and(|area| !caller.may_touch(area));
         if outside && !fields.contains(&field) {
             fields.push(field);
         }
     }
-    fields.into_iter().map(|field| Violation::new(field, Reason::AreaForbidden, &caller.area)).collect()
+    fields.into_iter().map(|field| of_another_area(caller, field)).collect()
 }
 
 /// Brings a record into its one form and says what is wrong with it.

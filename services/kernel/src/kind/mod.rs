@@ -9,8 +9,10 @@ mod field;
 mod found;
 mod limit;
 mod list;
+mod others;
 mod page;
 mod probe;
+mod propose;
 mod put;
 mod rpc;
 mod shape;
@@ -25,6 +27,7 @@ pub use list::{ListQuery, Listed};
 pub(crate) use page::READ_AHEAD;
 pub use page::{ANSWER_MAX_BYTES, page_key, page_token};
 pub use probe::{Formed, FoundBy, version_of};
+pub use propose::Act;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 pub use put::Outcome;
@@ -32,7 +35,7 @@ use qianshou_proto::Resource;
 pub use rpc::Batch;
 use sha2::{Digest, Sha256};
 pub use shape::{Bounds, Misshape, has_open_number};
-pub use verbs::{Areas, Misses, Verbs, Written, request_of};
+pub use verbs::{Areas, Misses, Verbs, With, Written, request_of};
 
 use crate::{
     db::Value,
@@ -96,6 +99,11 @@ pub trait Noun: Send + Sync + 'static {
     /// Fills what follows from the records this one refers to, and says what does not go with them; `referred` finds their
     /// payloads by name.
     fn settle(_record: &mut Self::Record, _referred: &Referred<'_>, _check: &mut Check) {}
+    /// The field with another area's code under which it counts, if there is one: whoever writes it holds that area, too, where it is one
+    /// of this node's.
+    fn counts_at(_record: &Self::Record) -> Option<(&'static str, &str)> {
+        None
+    }
     /// Says what a caller may not change; `before`: the record as it stands.
     fn admit(_record: &Self::Record, _before: Option<&Self::Record>, _caller: &Caller, _check: &mut Check) {}
 }

@@ -17,14 +17,17 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::{
     Index, Noun, Staff,
     decide::{Decided, Proposal, Wish, others_figures, touching},
-    limit, read_etag,
+    limit,
+    others::others_counts,
+    read_etag,
 };
 use crate::{
     clock::format_day,
+    db::Statement,
     error::{Error, Reason, Refusal, Result},
     id::{Area, Ids, Name},
     identity::Caller,
-    ledger::{Command, Content, End, Ledger, Read, Rejection, Request, Stored, Version, Write},
+    ledger::{self, Command, Content, End, Ledger, Read, Rejection, Request, Stored, Version, Write},
     person::Secrets,
 };
 
@@ -85,12 +88,18 @@ pub struct Verbs {
 }
 
 /// Numbers of persons that callers asked for and that led nowhere in their area, this minute. Clones share the count.
-#[derive(Clone, Debug, Default)]
-pub struct Misses(Arc<std::sync::Mutex<(i64, HashMap<String, usize>)>>);
+#[derive(Clone, Debug)]
+pub struct Misses {
+    counted: Arc<std::sync::Mutex<(i64, HashMap<String, usize>)>>,
+    per_minute: usize,
+}
 
 impl Misses {
-    /// Numbers that lead nowhere which one caller may ask for in a minute: a whole sheet, and no search through all there are.
-    pub const PER_MINUTE: usize = 12_000;
+    /// Lets each caller miss so many numbers in a minute.
+    #[must_use]
+    pub fn new(per_minute: usize) -> Self {
+        Self { counted: Arc::default(), per_minute }
+    }
 
     /// Counts what a caller asked for in vain.
     ///
@@ -100,7 +109,7 @@ impl Misses {
         if missed == 0 {
             return Ok(());
         }
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         let minute = now_ms / 60_000;
         if counted.0 != minute {
             *counted = (minute, HashMap::new());
@@ -108,7 +117,7 @@ impl Misses {
         let count = counted.1.entry(actor.to_owned()).or_default();
         *count += missed;
         tracing::info!(actor, missed, this_minute = *count, "numbers were looked up that are not in the caller's area");
-        if *count > Self::PER_MINUTE {
+        if *count > self.per_minute {
             let seconds = 60 - now_ms / 1_000 % 60;
             return Err(Error::told(
                 "",
@@ -120,6 +129,9 @@ impl Misses {
         Ok(())
     }
 }
+
+/// A statement of the house that goes into the commit of a write, when the record's name is known.
+pub type With<'a> = dyn Fn(&Name) -> Statement + Send + Sync + 'a;
 
 /// A record as it was written, and where.
 #[derive(Clone, Debug)]
@@ -141,7 +153,7 @@ impl Verbs {
     ) -> Result<Written<N::Record>> {
         limit::may_write::<N>(caller, Staff::Keeps)?;
         let noun = noun.ok_or_else(|| Error::refused(N::COLLECTION, Reason::Required, ""))?;
-        self.one::<N>(caller, request, dry, || Proposal { noun: noun.clone(), wish: Wish::Create }).await
+        self.one::<N>(caller, request, dry, None, || Proposal { noun: noun.clone(), wish: Wish::Create }).await
     }
 
     /// Changes a record: all of it, or the fields that `paths` names. An etag in it is compared.
@@ -157,7 +169,7 @@ impl Verbs {
         let mut noun = noun.ok_or_else(|| Error::refused(N::COLLECTION, Reason::Required, ""))?;
         let name = self.own_name::<N>(noun.name_mut().as_deref())?;
         let fields = paths.map(|paths| field_numbers::<N>(&paths)).transpose()?;
-        self.one::<N>(caller, request, dry, || Proposal {
+        self.one::<N>(caller, request, dry, None, || Proposal {
             noun: noun.clone(),
             wish: Wish::Update(name.clone(), fields.clone()),
         })
@@ -200,9 +212,22 @@ impl Verbs {
         {
             return Ok(first?.position);
         }
+        let expected = etag.map(read_etag).transpose()?;
+        self.end::<N>(caller, name, expected, request, dry, None).await
+    }
+
+    /// Ends a record, with statements of the house in the same commit.
+    pub(super) async fn end<N: Noun>(
+        &self,
+        caller: &Caller,
+        name: Option<&str>,
+        expected: Option<Version>,
+        request: Option<Request>,
+        dry: bool,
+        with: Option<&With<'_>>,
+    ) -> Result<u64> {
         let name = self.own_name::<N>(name)?;
         let limit = self.limit(caller).await?;
-        let expected = etag.map(read_etag).transpose()?;
         let mut queued = None;
         for attempt in 0..ATTEMPTS {
             if attempt == 1 {
@@ -213,9 +238,10 @@ impl Verbs {
                 return Err(Error::refused("name", Reason::NotFound, &name));
             };
             let version = stored.as_ref().map(|s| s.version).unwrap_or_default();
-            let index = N::index(&N::Record::decode(payload.clone())?, None);
-            caller.need_area("name", index.area.as_deref().unwrap_or_default())?;
-            self.may_take_back::<N>(caller, &index).await?;
+            let noun = N::Record::decode(payload.clone())?;
+            let index = N::index(&noun, None);
+            caller.need_agreed("name", index.area.as_deref().unwrap_or_default())?;
+            self.may_take_back::<N>(caller, &noun, &index).await?;
             if expected.is_some_and(|expected| expected != version) {
                 return Err(Error::refused("etag", Reason::StaleVersion, version.etag()));
             }
@@ -225,6 +251,7 @@ impl Verbs {
                 request: request.clone(),
                 reads: vec![Read::Version(name.clone(), Some(version)), Read::Unlinked(name.clone())],
                 writes: vec![Write::Own(name.clone(), Content::End(end))],
+                statements: with.map(|with| with(&name)).into_iter().collect(),
                 ..Command::default()
             };
             let answer = if dry {
@@ -235,6 +262,7 @@ impl Verbs {
             };
             match answer {
                 Err(Rejection::Changed(Read::Version(..))) if !dry => {}
+                Err(Rejection::Guard(_)) => return Err(decided_meanwhile()),
                 Err(Rejection::Changed(Read::Unlinked(name))) => {
                     let referring = self.referring(caller, &name).await?;
                     return Err(Error::refused("name", Reason::StillReferenced, referring));
@@ -250,11 +278,12 @@ impl Verbs {
     }
 
     /// What was counted of another area's record by this one is not taken back alone either.
-    async fn may_take_back<N: Noun>(&self, caller: &Caller, index: &Index) -> Result<()> {
+    async fn may_take_back<N: Noun>(&self, caller: &Caller, noun: &N::Record, index: &Index) -> Result<()> {
         let targets: Vec<String> = touching::<N>(index).into_iter().map(|(_, target)| target).collect();
         let found = self.ledger.find(&targets).await?;
         let areas = found.iter().filter_map(|(name, stored)| Some((name.clone(), self.area_of(stored)?))).collect();
-        let violations = others_figures::<N>(caller, [index, &Index::default()], &areas);
+        let mut violations = others_figures::<N>(caller, [index, &Index::default()], &areas);
+        violations.extend(others_counts::<N>(caller, [Some(noun), None], self.ledger.node()));
         if violations.is_empty() { Ok(()) } else { Err(Refusal(violations).into()) }
     }
 
@@ -299,12 +328,13 @@ impl Verbs {
         Ok(name)
     }
 
-    /// One record through decide and commit, decided again while what it relied on changes.
-    async fn one<N: Noun>(
+    /// One record through decide and commit, decided again while what it relied on changes; statements of the house go into the same commit.
+    pub(super) async fn one<N: Noun>(
         &self,
         caller: &Caller,
         request: Option<Request>,
         dry: bool,
+        with: Option<&With<'_>>,
         propose: impl Fn() -> Proposal<N>,
     ) -> Result<Written<N::Record>> {
         if let Some(request) = &request
@@ -318,6 +348,10 @@ impl Verbs {
             match decided {
                 Decided::Refused(refusal) => return Err(refusal.into()),
                 Decided::Stands { stored, noun } => {
+                    let with = with.map(|with| with(&stored.name));
+                    if with.is_some() && !ledger::run(self.ledger.db(), with.as_slice()).await? {
+                        return Err(decided_meanwhile());
+                    }
                     return Ok(Written {
                         noun: dressed(noun, &stored.name, stored.version),
                         position: stored.position,
@@ -329,6 +363,7 @@ impl Verbs {
                 }
                 Decided::Write { mut command, noun, name, .. } => {
                     command.request = request.clone();
+                    command.statements.extend(with.map(|with| with(&name)));
                     match self.ledger.submit(*command).await {
                         Err(Rejection::Changed(_)) if queued.is_some() => {}
                         Err(Rejection::Changed(_)) => queued = Some(turn(name.as_str()).await),
@@ -362,6 +397,9 @@ impl Verbs {
 
     /// What a caller is told of a rejection: the record that holds a key only if it lies in the caller's area, and within its limit.
     pub(super) async fn told<N: Noun>(&self, caller: &Caller, rejection: Rejection) -> Result<Error> {
+        if let Rejection::Guard(_) = rejection {
+            return Ok(decided_meanwhile());
+        }
         if let Rejection::Taken { field, holder } = &rejection {
             let seen = !self.in_area(caller, &[Some(holder.clone())]).await?.is_empty();
             if N::PERSON.is_some() {
@@ -381,6 +419,12 @@ impl Verbs {
         let stored = stored.ok_or_else(|| Error::broken("a request's first answer is gone"))?;
         Ok(Written { noun: answer_of(&stored)?, position: stored.position })
     }
+}
+
+/// What goes with a write was changed by somebody else.
+fn decided_meanwhile() -> Error {
+    let (zh, en) = ("已由他人处理，请重新读取", "was decided meanwhile; read it again");
+    Error::told("name", Reason::StaleVersion, format!("name：{zh}"), format!("name: {en}"))
 }
 
 /// The request under which a call can be repeated: its id within its caller, and a digest of the whole body.
@@ -432,8 +476,8 @@ mod tests {
 
     #[test]
     fn numbers_that_lead_nowhere_are_limited_per_caller_and_minute() {
-        let misses = Misses::default();
-        misses.count("a", Misses::PER_MINUTE, 0).unwrap();
+        let misses = Misses::new(10);
+        misses.count("a", 10, 0).unwrap();
         assert_eq!(misses.count("a", 1, 1_000).unwrap_err().reason(), Reason::Busy);
         misses.count("a", 0, 1_000).unwrap();
         misses.count("b", 1, 1_000).unwrap();

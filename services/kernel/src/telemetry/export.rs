@@ -1,4 +1,5 @@
-//! Where telemetry goes: to a collector by OTLP over gRPC, and to whoever reads the Prometheus page.
+//! Where telemetry goes: traces, metrics and the lines of the audit to a collector by OTLP over gRPC, metrics also to whoever reads the
+//! Prometheus page.
 //!
 //! Both are plain: a collector stands beside the node and speaks TLS to the rest of the world; the page is for the same machine.
 
@@ -7,9 +8,10 @@ use std::{net::SocketAddr, time::Duration};
 use axum::{Router, response::IntoResponse as _, routing::get};
 use http::{StatusCode, Uri, header::CONTENT_TYPE};
 use opentelemetry::{KeyValue, metrics::MeterProvider as _, trace::TracerProvider as _};
-use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::{
     Resource,
+    logs::{BatchConfigBuilder as LogBatches, BatchLogProcessor, SdkLoggerProvider},
     metrics::{PeriodicReader, SdkMeterProvider},
     trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider},
 };
@@ -31,13 +33,14 @@ const SCOPE: &str = "qianshou";
 const EXPORT_TIMEOUT_MS: u64 = 5_000;
 /// How long the last spans and metrics may take when the process ends.
 const SHUTDOWN_TIMEOUT_MS: u64 = 5_000;
-/// Spans wait for one another at most so long.
-const SPANS_WAIT_MAX_MS: u64 = 5_000;
+/// Spans and lines of the audit wait for one another at most so long.
+const BATCH_WAIT_MAX_MS: u64 = 5_000;
 /// Reading the page may take so long.
 const PAGE_TIMEOUT_MS: u64 = 10_000;
 
 pub(super) struct Exporters {
     tracer: Option<SdkTracerProvider>,
+    logger: Option<SdkLoggerProvider>,
     meter: Option<SdkMeterProvider>,
     listen: Option<SocketAddr>,
     shut: CancellationToken,
@@ -49,6 +52,7 @@ impl Exporters {
         endpoint.map(check).transpose()?;
         let listen = page_address(&config.telemetry.prometheus_listen)?;
         let tracer = endpoint.map(|endpoint| traces(endpoint, config)).transpose()?;
+        let logger = endpoint.map(|endpoint| logs(endpoint, config)).transpose()?;
         let mut readers = SdkMeterProvider::builder().with_resource(resource(config));
         if let Some(endpoint) = endpoint {
             readers = readers.with_reader(pushed(endpoint, config)?);
@@ -64,7 +68,7 @@ impl Exporters {
         if let Some(meter) = &meter {
             metrics::start(meter.meter(SCOPE));
         }
-        Ok(Self { tracer, meter, listen, shut })
+        Ok(Self { tracer, logger, meter, listen, shut })
     }
 
     /// What an operator should know, once there is a log.
@@ -78,12 +82,17 @@ impl Exporters {
         self.tracer.as_ref().map(|provider| provider.tracer(SCOPE))
     }
 
+    pub(super) fn logger(&self) -> Option<&SdkLoggerProvider> {
+        self.logger.as_ref()
+    }
+
     pub(super) async fn shutdown(self) {
         self.shut.cancel();
         let ended = tokio::task::spawn_blocking(move || {
             let traces = self.tracer.map(|tracer| tracer.shutdown_with_timeout(ms(SHUTDOWN_TIMEOUT_MS)));
+            let logs = self.logger.map(|logger| logger.shutdown_with_timeout(ms(SHUTDOWN_TIMEOUT_MS)));
             let metrics = self.meter.map(|meter| meter.shutdown_with_timeout(ms(SHUTDOWN_TIMEOUT_MS)));
-            [traces, metrics].into_iter().flatten().find_map(std::result::Result::err)
+            [traces, logs, metrics].into_iter().flatten().find_map(std::result::Result::err)
         });
         if let Ok(Some(cause)) = ended.await {
             tracing::warn!(%cause, "the last telemetry of this process may be lost");
@@ -130,7 +139,7 @@ fn traces(endpoint: &str, config: &Config) -> Result<SdkTracerProvider> {
         return Err(Error::refused("telemetry.sample_ratio", Reason::Malformed, "0.0 … 1.0"));
     }
     let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(ms(EXPORT_TIMEOUT_MS));
-    let wait = ms(config.telemetry.export_interval_ms.min(SPANS_WAIT_MAX_MS));
+    let wait = ms(config.telemetry.export_interval_ms.min(BATCH_WAIT_MAX_MS));
     let batches = BatchSpanProcessor::builder(exporter.build().map_err(unusable)?)
         .with_batch_config(BatchConfigBuilder::default().with_scheduled_delay(wait).build());
     let provider = SdkTracerProvider::builder()
@@ -138,6 +147,14 @@ fn traces(endpoint: &str, config: &Config) -> Result<SdkTracerProvider> {
         .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))))
         .with_span_processor(batches.build());
     Ok(provider.build())
+}
+
+fn logs(endpoint: &str, config: &Config) -> Result<SdkLoggerProvider> {
+    let exporter = LogExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(ms(EXPORT_TIMEOUT_MS));
+    let wait = ms(config.telemetry.export_interval_ms.min(BATCH_WAIT_MAX_MS));
+    let batches = BatchLogProcessor::builder(exporter.build().map_err(unusable)?)
+        .with_batch_config(LogBatches::default().with_scheduled_delay(wait).build());
+    Ok(SdkLoggerProvider::builder().with_resource(resource(config)).with_log_processor(batches.build()).build())
 }
 
 fn pushed(endpoint: &str, config: &Config) -> Result<PeriodicReader<MetricExporter>> {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! log      always: text or JSON lines, with the ids of the trace they belong to
+//! audit    its lines also as logs of OpenTelemetry, by [telemetry] otlp_endpoint
 //! traces   [telemetry] otlp_endpoint: a span per call, and per step of an entry's way (rpc → ledger.commit →
 //!          exchange.page ═▶ exchange.apply → ledger.commit → reporting.tally), all in the trace of whoever saved the record
 //! metrics  by the same way, and to whoever reads [telemetry] prometheus_listen
@@ -20,9 +21,11 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use tracing::{Event, Metadata, Subscriber, level_filters::LevelFilter, subscriber::Interest};
 use tracing_subscriber::{
     EnvFilter, Layer,
+    filter::FilterFn,
     fmt::{
         self, FmtContext, FormatEvent, FormatFields,
         format::{Format, Json, JsonFields, Writer},
@@ -48,6 +51,9 @@ const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn,ru
 
 /// What every crate of ours is called at first; only these make spans of a trace.
 const OURS: &str = "qianshou";
+
+/// The target of the audit's events.
+pub(crate) const AUDIT: &str = "audit";
 
 static TRACING: AtomicBool = AtomicBool::new(false);
 
@@ -85,8 +91,12 @@ impl Telemetry {
             Some(tracer) => {
                 let spans = tracing_opentelemetry::layer().with_tracer(tracer);
                 let spans = spans.with_location(false).with_threads(false).with_target(false).with_level(false);
-                let layers =
+                let mut layers =
                     vec![lines(config.log.format).with_filter(filter).boxed(), spans.with_filter(Ours).boxed()];
+                let audited =
+                    FilterFn::new(|metadata: &Metadata<'_>| metadata.is_event() && metadata.target() == AUDIT);
+                let logs = exporters.logger().map(OpenTelemetryTracingBridge::new);
+                layers.extend(logs.map(|logs| logs.with_filter(audited).boxed()));
                 drop(tracing_subscriber::registry().with(layers).try_init());
                 TRACING.store(true, Ordering::Relaxed);
             }
@@ -114,7 +124,7 @@ fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(format: LogFormat) -> Boxed<S> 
     }
 }
 
-/// The spans of our own crates. Events stay in the log: what they say was not written for a collector.
+/// The spans of our own crates. Events stay in the log, except the audit's: what they say was not written for a collector.
 struct Ours;
 
 impl Ours {

@@ -15,6 +15,7 @@ use std::{
 };
 
 use qianshou_kernel::{
+    audit::Signer,
     clock::Clock,
     config::{Config, Loaded, Origin},
     db::Db,
@@ -25,7 +26,7 @@ use qianshou_kernel::{
 };
 
 pub use self::{manifest::Manifest, recovery::new_key};
-use crate::{erase, node};
+use crate::{erase, node, verify};
 
 const DATABASE: &str = "database";
 const KEYS: &str = "keys";
@@ -159,14 +160,31 @@ pub async fn restore(asked: Asked<'_>) -> Result<Restored> {
     lay_down(&Asked { directory: &draft.0, ..asked }).await
 }
 
+/// Lays a backup down; where it proves to be wrong, nothing of it stays.
 async fn lay_down(asked: &Asked<'_>) -> Result<Restored> {
+    let made = !asked.to.exists();
+    let restored = laid_down(asked).await;
+    if restored.is_err() && asked.to.exists() {
+        for entry in fs::read_dir(asked.to)? {
+            let path = entry?.path();
+            if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+        }
+        if made {
+            fs::remove_dir(asked.to)?;
+        }
+    }
+    restored
+}
+
+async fn laid_down(asked: &Asked<'_>) -> Result<Restored> {
     let &Asked { directory, to, database, may_be_unsigned, erasures, .. } = asked;
     if let Some(file) = erasures.filter(|file| !file.is_file()) {
         return Err(Error::refused("--erasures", Reason::NotFound, file.display()));
     }
     let manifest = Manifest::verified(directory, may_be_unsigned)?;
     let keys = directory.join(KEYS);
-    manifest.must_be_of(&NodeKeys::public_key_in(&keys)?, NodeKeys::seal_in(&keys)?)?;
+    let key = NodeKeys::public_key_in(&keys)?;
+    manifest.must_be_of(&key, NodeKeys::seal_in(&keys)?)?;
     if let Some(house) = node::later(&manifest.migrations) {
         return Err(Error::refused("DIR", Reason::ContractLevel, house));
     }
@@ -185,22 +203,49 @@ async fn lay_down(asked: &Asked<'_>) -> Result<Restored> {
     let loaded = must_say(Config::load(&draft)?, url)?;
     copy_folder(&keys, &to.join(KEYS), &|_| false)?;
     let seal = NodeKeys::seal_in(&loaded.seal_directory())?;
-    manifest.must_be_of(&NodeKeys::public_key_in(&keys)?, seal)?;
+    manifest.must_be_of(&key, seal)?;
     let seal_missing = seal.is_none().then(|| loaded.seal_directory().join(SEAL));
 
     let (data, migrations) = (directory.join(DATABASE), node::migrations());
     let address = loaded.database_url()?;
     let db = Db::from_snapshot(&address, &loaded.directory, &data, &manifest.migrations, &migrations).await?;
-    manifest.must_be(&ledger::head(&db).await?)?;
-    let epoch = ledger::open_epoch(&db).await?;
-    db.migrate(&migrations).await?;
-    let token = node::only_administrator(&db, &loaded.config).await?;
-    let erased = erase::again(&db, &loaded, erasures).await?;
+    let signer = Signer { node: manifest.node.clone(), key };
+    let begun = begin(&db, &manifest, &signer, &loaded, erasures).await;
+    let (epoch, token, erased) = match begun {
+        Ok(begun) => begun,
+        Err(error) => {
+            db.take_back().await?;
+            return Err(error);
+        }
+    };
     db.close().await;
     // Last, so that a folder with a node.toml is a whole node.
     fs::rename(&draft, &file)?;
     File::open(to)?.sync_all()?;
     Ok(Restored { config: file, manifest, epoch, token, settings: differing(&loaded), erased, seal_missing })
+}
+
+/// Verifies the whole of what was laid down, begins a new epoch with one new administrator, and erases again what was erased since.
+async fn begin(
+    db: &Db,
+    manifest: &Manifest,
+    signer: &Signer,
+    loaded: &Loaded,
+    erasures: Option<&Path>,
+) -> Result<(u64, String, Option<(PathBuf, usize)>)> {
+    manifest.must_be(&ledger::head(db).await?)?;
+    let epoch = ledger::open_epoch(db).await?;
+    db.migrate(&node::migrations()).await?;
+    let looked = verify::walk(&verify::parts(db, signer), |_, _, _| ()).await?;
+    if let Some(fault) = looked.into_iter().find_map(|part| part.fault) {
+        let (at, zh, en) = (fault.at, fault.zh, fault.en);
+        let zh = format!("备份中的 {at}：{zh}；请改用更早的备份");
+        let en = format!("{at} in the backup: {en}; use an earlier backup");
+        return Err(Error::told("DIR", Reason::Malformed, zh, en));
+    }
+    let token = node::only_administrator(db, &loaded.config).await?;
+    let erased = erase::again(db, loaded, erasures).await?;
+    Ok((epoch, token, erased))
 }
 
 /// What a configuration says other than the defaults.

@@ -185,6 +185,10 @@ impl Migrate {
     pub(super) async fn run(self) -> Result<()> {
         let db = node::database(&Config::load(&self.config)?).await?;
         let levels = db.levels().await?;
+        // A lost volume is restored; tables in an empty database would begin another registry under the same keys.
+        if levels.is_empty() {
+            return Err(node::holds_no_node());
+        }
         if let Some(house) = node::later(&levels) {
             return Err(Error::refused("--config", Reason::ContractLevel, house));
         }

@@ -96,6 +96,11 @@ enum Command {
         #[command(subcommand)]
         command: remote::Quarantine,
     },
+    /// Proposals: what one area asks another to let it write.
+    Proposal {
+        #[command(subcommand)]
+        command: remote::Proposal,
+    },
     /// Tokens: who may call this node.
     Token {
         #[command(subcommand)]
@@ -203,6 +208,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, String> {
         Command::Agreement { command } => command.run().await?,
         Command::Stream { command } => command.run().await?,
         Command::Quarantine { command } => command.run().await?,
+        Command::Proposal { command } => command.run().await?,
         Command::Token { command } => command.run().await?,
         Command::Approval { command } => command.run().await?,
         Command::Audit { command } => command.run().await?,

@@ -5,6 +5,7 @@ use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode, sync::Arc, time
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use qianshou_kernel::{
+    audit::Signer,
     clock::Clock,
     config::Config,
     error::{Error, Reason, Result},
@@ -46,7 +47,7 @@ impl Verify {
         if !node::pending(&db.levels().await?).is_empty() {
             return Err(Error::refused("--config", Reason::ContractLevel, "qianshou migrate --config …"));
         }
-        let parts = parts(&db, &keys);
+        let parts = parts(&db, &Signer::from(&keys));
         let looked = if self.full {
             let mut progress = Progress::new();
             let looked = walk(&parts, |part, done, total| progress.show(part, done, total)).await;

@@ -1,6 +1,7 @@
 //! What the database says: that it answers, keeps what it commits, stands at our level, and tells the same time.
 
 use qianshou_kernel::{
+    audit::Signer,
     clock::Clock,
     config::Loaded,
     db::{Away, Db},
@@ -114,7 +115,7 @@ pub(super) async fn epoch(db: &Db, config: &str) -> Result<Seen> {
 /// The newest of what is stored and a sample of the rest is what was written, and the task that goes round found nothing else.
 pub(super) async fn integrity(db: &Db, keys: &NodeKeys, config: &str) -> Result<Seen> {
     let mend = format!("qianshou verify --config {config} --full; then qianshou restore a backup from before");
-    let looked = sample(&parts(db, keys)).await?;
+    let looked = sample(&parts(db, &Signer::from(keys))).await?;
     let mut seen: Vec<Seen> =
         looked.iter().filter_map(|part| Some(fail(part.fault.as_ref()?.to_string(), &mend))).collect();
     let rounds = verify::rounds(db).await?;

@@ -118,6 +118,10 @@ impl Noun for Dispatches {
         check.in_order(("from", &dispatch.from), ("replaces", &gone));
     }
 
+    fn counts_at(dispatch: &Dispatch) -> Option<(&'static str, &str)> {
+        Some(("host_division", dispatch.host_division.as_deref()?))
+    }
+
     fn take_secret(dispatch: &mut Dispatch) -> Option<String> {
         dispatch.id_number.take()
     }

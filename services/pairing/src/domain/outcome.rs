@@ -95,6 +95,10 @@ impl Noun for Outcomes {
             .shares("received", received(outcome))
     }
 
+    fn counts_at(outcome: &Outcome) -> Option<(&'static str, &str)> {
+        Some(("receiving_division", outcome.receiving_division.as_deref()?))
+    }
+
     /// An outcome counts where the receiving agency is.
     fn settle(outcome: &mut Outcome, referred: &Referred<'_>, check: &mut Check) {
         let seat = super::seat(&outcome.agency, referred);

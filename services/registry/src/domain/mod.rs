@@ -16,6 +16,7 @@ pub mod incubation;
 pub mod merge;
 pub mod moving;
 pub mod post;
+pub mod proposal;
 pub mod quota;
 pub mod recognition;
 pub mod station;
@@ -23,6 +24,7 @@ pub mod system;
 pub mod tag;
 pub mod task;
 pub mod template;
+pub mod workdays;
 pub mod worker;
 
 use std::collections::BTreeMap;

@@ -2,6 +2,7 @@
 
 mod duplicates;
 mod erase;
+pub(crate) mod proposals;
 mod trace;
 
 use qianshou_kernel::nouns;
@@ -57,6 +58,32 @@ nouns! {
             -> Result<tonic::Response<api::ListDuplicatesResponse>, tonic::Status> {
             let caller = qianshou_kernel::server::caller(&request)?;
             Ok(tonic::Response::new(self.duplicates(&caller, request.into_inner()).await?))
+        }
+
+        async fn create_proposal(&self, request: tonic::Request<api::CreateProposalRequest>)
+            -> Result<tonic::Response<api::CreateProposalResponse>, tonic::Status> {
+            let caller = qianshou_kernel::server::caller(&request)?;
+            let proposal = Some(self.propose(&caller, request.into_inner()).await?);
+            Ok(tonic::Response::new(api::CreateProposalResponse { proposal }))
+        }
+
+        async fn get_proposal(&self, request: tonic::Request<api::GetProposalRequest>)
+            -> Result<tonic::Response<api::GetProposalResponse>, tonic::Status> {
+            let caller = qianshou_kernel::server::caller(&request)?;
+            let proposal = Some(self.proposal(&caller, request.into_inner().name.as_deref()).await?);
+            Ok(tonic::Response::new(api::GetProposalResponse { proposal }))
+        }
+
+        async fn list_proposals(&self, request: tonic::Request<api::ListProposalsRequest>)
+            -> Result<tonic::Response<api::ListProposalsResponse>, tonic::Status> {
+            let caller = qianshou_kernel::server::caller(&request)?;
+            Ok(tonic::Response::new(self.proposals(&caller, request.into_inner()).await?))
+        }
+
+        async fn decide_proposal(&self, request: tonic::Request<api::DecideProposalRequest>)
+            -> Result<tonic::Response<api::DecideProposalResponse>, tonic::Status> {
+            let caller = qianshou_kernel::server::caller(&request)?;
+            Ok(tonic::Response::new(self.decided(&caller, request.into_inner()).await?))
         }
     }
 }

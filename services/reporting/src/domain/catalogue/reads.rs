@@ -68,10 +68,10 @@ mod tests {
     #[test]
     fn what_is_counted_names_nobody() {
         for (kind, message, expected) in [
-            ("workers", "registry.v1.Worker", "division languages sector since station until"),
+            ("workers", "registry.v1.Worker", "assignment division languages sector since station until"),
             ("certificates", "registry.v1.Certificate", "division issued_on level registered_until revoked_on worker"),
             ("employments", "registry.v1.Employment", "assignment division sector since station until worker"),
-            ("dispatches", "pairing.v1.Dispatch", "from host_division participations programme until year"),
+            ("dispatches", "pairing.v1.Dispatch", "division from host_division participations programme until year"),
             ("merges", "registry.v1.Merge", "agency surviving_agency surviving_worker worker"),
             ("moves", "registry.v1.Move", "agency successor worker"),
         ] {
