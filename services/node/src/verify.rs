@@ -30,7 +30,7 @@ pub const SAMPLE: u32 = 500;
 #[must_use]
 pub fn parts(db: &Db, signer: &Signer) -> Vec<Arc<dyn Part>> {
     let pages = |way| {
-        let Signer { node, key } = signer.clone();
+        let Signer { node, key, .. } = signer.clone();
         Arc::new(Pages { db: db.clone(), node, key, way }) as Arc<dyn Part>
     };
     let chain = |log| Arc::new(Chain { db: db.clone(), signer: signer.clone(), log }) as Arc<dyn Part>;

@@ -78,22 +78,25 @@ fn signed(keys: &NodeKeys, context: &str, log: Log, number: u64, digest: &[u8]) 
 pub struct Signer {
     /// The node's code.
     pub node: String,
-    /// Its public keys: the one it has, and those that it had.
-    pub keys: Vec<[u8; 32]>,
+    /// Its public key.
+    pub key: [u8; 32],
+    /// The public keys that it had before.
+    pub former: Vec<[u8; 32]>,
 }
 
 impl Signer {
     fn signed(&self, context: &str, log: Log, number: u64, digest: &[u8], signature: &[u8]) -> bool {
         let place = place(&self.node, log, number, digest);
-        let by = |key, signature| identity::verify(key, context, &place, signature);
-        Signature::decode(signature).is_ok_and(|signature| self.keys.iter().any(|key| by(key, &signature)))
+        let Ok(signature) = Signature::decode(signature) else { return false };
+        let mut keys = std::iter::once(&self.key).chain(&self.former);
+        keys.any(|key| identity::verify(key, context, &place, &signature))
     }
 }
 
 impl From<&NodeKeys> for Signer {
     fn from(keys: &NodeKeys) -> Self {
-        let keys_known = std::iter::once(keys.signing.verifying_key().to_bytes()).chain(keys.former.iter().copied());
-        Self { node: keys.node.clone(), keys: keys_known.collect() }
+        let (key, former) = (keys.signing.verifying_key().to_bytes(), keys.former.clone());
+        Self { node: keys.node.clone(), key, former }
     }
 }
 

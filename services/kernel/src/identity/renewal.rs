@@ -61,6 +61,14 @@ impl NodeKeys {
         Ok(renewed)
     }
 
+    /// The public halves of the signing keys that a folder's node had before.
+    ///
+    /// # Errors
+    /// As [`NodeKeys::renew`].
+    pub fn former_in(directory: &Path) -> Result<Vec<[u8; 32]>> {
+        former(directory)
+    }
+
     /// Gives a node's folder another signing key and another key for peers. `succeeds`: the key before signs the new one, and cards say so;
     /// otherwise peers sign every agreement again. Answers the public half of the key before.
     ///

@@ -209,7 +209,7 @@ async fn laid_down(asked: &Asked<'_>) -> Result<Restored> {
     let (data, migrations) = (directory.join(DATABASE), node::migrations());
     let address = loaded.database_url()?;
     let db = Db::from_snapshot(&address, &loaded.directory, &data, &manifest.migrations, &migrations).await?;
-    let signer = Signer { node: manifest.node.clone(), key };
+    let signer = Signer { node: manifest.node.clone(), key, former: NodeKeys::former_in(&keys)? };
     let begun = begin(&db, &manifest, &signer, &loaded, erasures).await;
     let (epoch, token, erased) = match begun {
         Ok(begun) => begun,
