@@ -252,7 +252,8 @@ async fn a_key_that_the_one_before_has_signed_goes_on_by_itself(world: World) {
     // Nobody leads it back to the key that was left, whoever holds that.
     refused(add(&fujian.admin, &before, true, None).await, Reason::Duplicate, "card");
     // What the key before has signed is known for the node's own still.
-    let verified = qianshou_kernel::audit::verify(ningxia.ledger.db(), &ningxia.keys(), |_, _| ()).await.unwrap();
+    let verified =
+        qianshou_kernel::audit::verify(ningxia.ledger.db(), &(&ningxia.keys()).into(), |_, _| ()).await.unwrap();
     assert!(verified.wrong.is_none() && verified.lines > 0, "{verified:?}");
     // A restart offers our halves again, by whichever key.
     let (fujian, ningxia) = (fujian.restart().await, ningxia.restart().await);
