@@ -59,6 +59,7 @@ from qianshou.reporting.v1 import service_pb2 as reporting_api, service_pb2_grpc
 NOT_PROVOKED = {
     "UNSPECIFIED": "a server never answers it",
     "CONTRACT_LEVEL": "needs a database that a later program has upgraded",
+    "NEEDS_SECOND_ADMINISTRATOR": "needs a node where four eyes are on",
     "INTERNAL": "needs a fault of the node",
     "SIGNATURE_INVALID": "only peers hand in signatures, on the peers' listener",
 }

@@ -84,7 +84,7 @@ async fn staff_of_an_agency_see_and_write_its_own(world: World) {
 
     for role in [Role::Reader, Role::Editor] {
         let staff = ningxia.limited(role, "6401", &own).await;
-        assert_eq!(names(staff.list_all::<Agency>(all()).await, |a| a.name), [own.clone()]);
+        assert_eq!(names(staff.list_all::<Agency>(all()).await, |a| a.name), std::slice::from_ref(&own));
         let mut hired = names(staff.list_all::<Worker>(all()).await, |w| w.name);
         hired.sort_by_key(|name| workers.iter().position(|worker| worker == name));
         assert_eq!(hired, [workers[0].clone(), workers[2].clone()]);
@@ -93,7 +93,7 @@ async fn staff_of_an_agency_see_and_write_its_own(world: World) {
         assert_eq!(staff.list_all::<Station>(all()).await.len(), 2);
         assert_eq!(staff.list_all::<Project>(all()).await.len(), 2);
         assert_eq!(staff.list_all::<Recognition>(all()).await.len(), 1);
-        assert_eq!(staff.list_all::<Commitment>(all()).await, [half.clone()]);
+        assert_eq!(staff.list_all::<Commitment>(all()).await, std::slice::from_ref(&half));
         assert_eq!(staff.list_all::<Activity>(all()).await.len(), 1);
         staff.get::<Worker>(&workers[0]).await.unwrap();
         let nobody = nobodys("workers");
@@ -271,7 +271,7 @@ async fn an_approval_is_read_in_its_area(world: World) {
     let made = nation.admin.create(approval(&commitment(1, 2), "2023-02-01")).await.unwrap().noun;
     let of = async |area: &str| nation.caller(Role::Reader, area).await;
     for area in [HERE, "64", "00"] {
-        assert_eq!(of(area).await.list_all::<Approval>(all()).await, [made.clone()], "{area}");
+        assert_eq!(of(area).await.list_all::<Approval>(all()).await, std::slice::from_ref(&made), "{area}");
         of(area).await.get::<Approval>(made.name()).await.unwrap();
     }
     for area in [THERE, "350203"] {
