@@ -49,8 +49,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
 -- The registry and pairing: first answers to request ids, forgotten after [ledger] request_keep_days.
 GRANT SELECT, INSERT, DELETE ON requests TO qianshou_registry, qianshou_pairing;
 
--- The registry: proposals, which are no records.
+-- The registry: proposals, which are no records; how far it has looked at erasures.
 GRANT SELECT, INSERT, UPDATE ON registry_proposals TO qianshou_registry;
+GRANT INSERT, UPDATE ON cursors TO qianshou_registry;
 
 -- salting is the owner's alone: a chain is salted at an upgrade.
 
