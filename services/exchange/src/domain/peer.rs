@@ -143,9 +143,21 @@ mod tests {
         NodeKeys::replace(&directory, true, &clock).unwrap();
         let second = shown();
         assert_eq!(Change::of(Some(&first), &[], &second), Change::Succession);
-        assert_eq!(Change::of(None, &[first.clone()], &second), Change::Succession, "a removed peer is known still");
-        assert_eq!(Change::of(Some(&first), &[second.clone()], &second), Change::Replacement, "it was left once");
-        assert_eq!(Change::of(Some(&second), &[first.clone()], &first), Change::Replacement, "nobody goes back");
+        assert_eq!(
+            Change::of(None, std::slice::from_ref(&first), &second),
+            Change::Succession,
+            "a removed peer is known still"
+        );
+        assert_eq!(
+            Change::of(Some(&first), std::slice::from_ref(&second), &second),
+            Change::Replacement,
+            "it was left once"
+        );
+        assert_eq!(
+            Change::of(Some(&second), std::slice::from_ref(&first), &first),
+            Change::Replacement,
+            "nobody goes back"
+        );
         assert!(!is_renewed(&first, &second, clock.now_ms()));
         let stripped = Card { successions: vec![], ..second.clone() };
         assert_eq!(Change::of(Some(&first), &[], &stripped), Change::Replacement);

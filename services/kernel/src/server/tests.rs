@@ -208,7 +208,8 @@ async fn a_certificate_out_of_its_days_gets_no_connection() {
         let again = self::open(Listener::peers(any_port(), &renewed, peers).await.unwrap(), limits()).await;
         let line = Line::to_peer(&again.address, &client.keys, past_or_future.peer.leaf(), &today).unwrap();
         assert_eq!(call(&line, WHO).await.as_deref(), Ok("nodes/35:reader:"), "its pin is still the old certificate's");
-        (open.end().await, again.end().await);
+        open.end().await;
+        again.end().await;
     }
 }
 
