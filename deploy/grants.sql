@@ -58,6 +58,7 @@ GRANT INSERT, UPDATE ON cursors TO qianshou_registry;
 -- Erasing a person: the registry takes what was said out of entries, and cannot change what the chain covers of their places. The exchange
 -- hears of it and clears its pages; reporting joins what is left of one person.
 GRANT UPDATE (payload, sealed, salt, trace, content, ended, ended_on) ON entries TO qianshou_registry;
+GRANT UPDATE (digest) ON requests TO qianshou_registry;
 GRANT SELECT, INSERT ON erasures TO qianshou_registry;
 GRANT SELECT, INSERT, UPDATE, DELETE ON joined TO qianshou_registry;
 GRANT SELECT ON erasures, joined TO qianshou_exchange, qianshou_reporting;

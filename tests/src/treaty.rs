@@ -72,6 +72,7 @@ pub fn terms(provider: &str, consumer: &str, clauses: Vec<api::KindClause>) -> a
         sensitivity_cap: Some(api::Sensitivity::L3.into()),
         pseudonym_domain: person.then(|| DOMAIN.to_owned()),
         begins_on: Some("2024-01-01".to_owned()),
+        ends_on: Some("2099-12-31".to_owned()),
         after_end: Some(api::AfterEnd::Keep.into()),
         ..api::Terms::default()
     }

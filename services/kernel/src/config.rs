@@ -619,11 +619,12 @@ fn unknown(origin: &Origin, path: &str) -> Error {
 
 /// A cause without the value that it quotes, where that may be a server's address in the wrong place, with its password.
 fn without_address(cause: &str) -> String {
-    match (cause.find('"'), cause.rfind('"')) {
-        (Some(first), Some(last)) if first < last && cause.contains("://") => {
-            format!("{}\"…\"{}", &cause[..first], &cause[last + 1..])
+    match cause.find(['"', '`']).filter(|_| cause.contains("://")) {
+        Some(first) => {
+            let expected = cause.rfind(", expected ").filter(|at| *at > first);
+            format!("{}\"…\"{}", &cause[..first], expected.map(|at| &cause[at..]).unwrap_or_default())
         }
-        _ => cause.to_owned(),
+        None => cause.to_owned(),
     }
 }
 
@@ -754,6 +755,8 @@ mod tests {
         let url = "postgres://qianshou:s3cr3t@db:5432/node?sslmode=require&password=s3cr3t";
         let misplaced = format!("invalid type: string \"{url}\", expected u32");
         assert_eq!(without_address(&misplaced), "invalid type: string \"…\", expected u32");
+        let variant = "unknown variant `postgres://q:secret@db/x`, expected `text` or `json`";
+        assert_eq!(without_address(variant), "unknown variant \"…\", expected `text` or `json`");
         let loaded = load("[node]\ncode = \"64\"", &[("QIANSHOU__DATABASE__URL", url)]).unwrap();
         assert_eq!(loaded.config.database.url, url);
         let shown = "postgres://qianshou:***@db:5432/node?sslmode=require&password=***";

@@ -36,7 +36,13 @@ impl Violation {
         let (field, detail) = (field.into(), detail.to_string());
         // Also a name, a mask or a reference may be made of somebody's number.
         let (field, detail) = (veiled(&field).into_owned(), veiled(&detail).into_owned());
+        // A name or an id that is as long as a message would not pass a client's limit for headers.
+        let bounded = |text: &str| match text.chars().nth(DETAIL_MAX_CHARS) {
+            Some(_) => shown(text, DETAIL_MAX_CHARS),
+            None => text.to_owned(),
+        };
         let (en, zh) = detail.split_once(" | ").unwrap_or((&detail, &detail));
+        let (field, zh, en) = (bounded(&field), &*bounded(zh), &*bounded(en));
         let (zh, en) = (texts(reason, &field, zh).0, texts(reason, &field, en).1);
         Self { field, reason, zh, en }
     }
@@ -207,6 +213,9 @@ pub fn shown(text: &str, max_chars: usize) -> String {
     }
     shown
 }
+
+/// Characters of a detail, which may repeat what was sent.
+const DETAIL_MAX_CHARS: usize = 300;
 
 /// What a refusal may weigh as a status: it travels in headers, of which clients take eight KiB.
 const STATUS_MAX_BYTES: usize = 7_000;

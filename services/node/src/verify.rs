@@ -34,7 +34,8 @@ pub fn parts(db: &Db, signer: &Signer) -> Vec<Arc<dyn Part>> {
         Arc::new(Pages { db: db.clone(), node, key, way }) as Arc<dyn Part>
     };
     let chain = |log| Arc::new(Chain { db: db.clone(), signer: signer.clone(), log }) as Arc<dyn Part>;
-    let heads = heads::Heads { db: db.clone(), key: signer.key };
+    let heads =
+        heads::Heads { db: db.clone(), keys: std::iter::once(signer.key).chain(signer.former.clone()).collect() };
     let mut all: Vec<Arc<dyn Part>> = vec![Arc::new(Entries(db.clone())), Arc::new(heads)];
     all.extend([pages(Way::Sent), pages(Way::Received)]);
     all.extend(Log::ALL.map(chain));

@@ -122,7 +122,7 @@ async fn digests_that_were_all_computed_again_are_found(world: World) {
     assert!(heads::sign(db, &keys, TODAY_MS).await.unwrap());
     assert!(!heads::sign(db, &keys, TODAY_MS + 1).await.unwrap(), "nothing has moved");
     ledger.submit(command(vec![save(&name(50), 50)])).await.unwrap();
-    let part = heads::Heads { db: db.clone(), key };
+    let part = heads::Heads { db: db.clone(), keys: vec![key] };
     assert_eq!(part.look("", 10).await.unwrap().fault, None);
     let shown = heads::newest(db).await.unwrap().unwrap();
     assert_eq!(heads::read(&shown, &key).unwrap().position(), 14);

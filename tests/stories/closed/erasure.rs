@@ -27,7 +27,7 @@ use qianshou_proto::{
 };
 use qianshou_tests::{
     Caller, Database, Node, World, eventually,
-    refusal::refused,
+    refusal::{refused, refused_in_batch},
     sample::{NINGXIA, agency, certificate, citizen, employment, fill, full_name, worker},
     scan::Everything,
     stories,
@@ -40,6 +40,8 @@ use super::county::whole_table;
 stories! {
     a_person_is_erased_and_stays_counted
     erasure_stays_in_the_callers_area
+    who_was_merged_stays
+    a_request_that_made_who_was_erased_makes_nobody_again
     what_was_proposed_of_a_person_is_erased_too
     an_interrupted_erasure_is_finished
 }
@@ -299,9 +301,9 @@ async fn erasure_stays_in_the_callers_area(world: World) {
 
     // The county erases what is its own of the person; the other's record stays, and joins what is left.
     let done = erase(&county, asked(own.name())).await.unwrap();
-    assert!(done.records.iter().any(|name| name == double.name()), "a merge says that they are one: {done:?}");
+    assert!(done.records.iter().all(|name| name != double.name()), "another number, whatever a merge says: {done:?}");
     assert!(done.records.iter().all(|name| name != theirs.name()), "{done:?}");
-    assert_eq!(done.records.len(), 5, "{done:?}");
+    assert_eq!(done.records.len(), 3, "{done:?}");
     refused(erase(&county, asked(theirs.name())).await, Reason::NotFound, "name");
     assert_eq!(ningxia.admin.get::<Worker>(theirs.name()).await.unwrap().full_name, Some(full_name(1)));
     assert_eq!(tables(&ningxia.admin).await, before, "once above both, as before");
@@ -311,12 +313,57 @@ async fn erasure_stays_in_the_callers_area(world: World) {
     ningxia.counts_right().await;
     let before = tables(&ningxia.admin).await;
 
-    erase(&ningxia.admin, asked(theirs.name())).await.unwrap();
-    assert_eq!(tables(&ningxia.admin).await, before);
+    for name in [theirs.name(), double.name()] {
+        erase(&ningxia.admin, asked(name)).await.unwrap();
+        assert_eq!(tables(&ningxia.admin).await, before);
+    }
     ningxia.counts_right().await;
     let marks = [marks(&ningxia, 1), marks(&ningxia, 2), marks(&ningxia, 3)].concat();
     is_clean(&ningxia.folder, ningxia.ledger.db(), &marks).await;
     holds(ningxia.ledger.db(), &ningxia).await;
+}
+
+async fn who_was_merged_stays(world: World) {
+    let ningxia = world.node("64").await;
+    let admin = &ningxia.admin;
+    let [_, _, workers, certificates] = fill(admin, NINGXIA, 1..3).await;
+    let [one, other] = [&workers[0], &workers[1]];
+    let merged = Merge { worker: Some(other.clone()), surviving_worker: Some(one.clone()), ..Merge::default() };
+    let merged = admin.create(merged).await.unwrap().noun;
+    let before = tables(admin).await;
+
+    let done = erase(admin, asked(one)).await.unwrap();
+    assert_eq!(done.records.len(), 3, "the worker, the certificate, the merge: {done:?}");
+    refused(admin.get::<Merge>(merged.name()).await, Reason::NotFound, "name");
+    assert_eq!(admin.get::<Worker>(other).await.unwrap().full_name, Some(full_name(2)));
+    admin.get::<Certificate>(&certificates[1]).await.unwrap();
+    assert_eq!(tables(admin).await, before, "what is left still counts as one with who stays");
+    ningxia.counts_right().await;
+    is_clean(&ningxia.folder, ningxia.ledger.db(), &marks(&ningxia, 1)).await;
+
+    erase(admin, asked(other)).await.unwrap();
+    assert_eq!(tables(admin).await, before, "and so when that one is erased, too");
+    ningxia.counts_right().await;
+    is_clean(&ningxia.folder, ningxia.ledger.db(), &marks(&ningxia, 2)).await;
+    holds(ningxia.ledger.db(), &ningxia).await;
+}
+
+async fn a_request_that_made_who_was_erased_makes_nobody_again(world: World) {
+    let ningxia = world.node("64").await;
+    let admin = &ningxia.admin;
+    let (alone, together) = (admin.under("alone"), admin.under("together"));
+    let one = alone.create(worker(1)).await.unwrap().noun;
+    let made = together.put(vec![worker(2)]).await.unwrap();
+    for name in [one.name(), made[0].name()] {
+        erase(admin, asked(name)).await.unwrap();
+    }
+    refused(alone.create(worker(1)).await, Reason::RequestIdReused, "request_id");
+    refused(alone.create(worker(3)).await, Reason::RequestIdReused, "request_id");
+    let again = together.put(vec![worker(2)]).await.unwrap();
+    refused_in_batch(&again[0], Reason::RequestIdReused, "request_id");
+    assert_eq!(again[0].name, None);
+    assert!(admin.list_all::<Worker>(Default::default()).await.is_empty());
+    admin.under("anew").create(worker(1)).await.unwrap();
 }
 
 async fn an_interrupted_erasure_is_finished(world: World) {

@@ -135,7 +135,12 @@ async fn staff_of_an_agency_see_and_write_its_own(world: World) {
     refused(staff.replace(Agency { division: text(HERE), ..agency(1) }).await, Reason::Forbidden, "");
     refused(staff.create(Agency { division: text(HERE), ..agency(7) }).await, Reason::Forbidden, "");
     let project_of = |n: u32| Project { division: text(HERE), agency_uscc: Some(uscc(n)), ..project(20 + n) };
-    staff.create(project_of(1)).await.unwrap();
+    let granted = Project { grant_fen: Some(1), ..project_of(1) };
+    refused(staff.create(granted.clone()).await, Reason::AreaForbidden, "grant_fen");
+    let made = staff.create(project_of(1)).await.unwrap().noun;
+    let granted = Project { name: made.name.clone(), ..granted };
+    refused(staff.update(granted.clone(), &["grant_fen"]).await, Reason::AreaForbidden, "grant_fen");
+    admin.update(granted, &["grant_fen"]).await.unwrap();
     refused(staff.create(project_of(2)).await, Reason::AreaForbidden, "agency_uscc");
     // Its own half, but neither the authority's part of it nor a half of another's.
     let longer = Commitment { until: text("2025-06-30"), name: half.name.clone(), ..Commitment::default() };
@@ -143,6 +148,10 @@ async fn staff_of_an_agency_see_and_write_its_own(world: World) {
     let reviews = vec![review(ReviewLevel::County, "2023-01-01")];
     let praised = Commitment { reviews, name: half.name.clone(), ..Commitment::default() };
     refused(staff.update(praised, &["reviews"]).await, Reason::AreaForbidden, "reviews");
+    let levels = vec![ReviewLevel::County.into()];
+    let eased = Commitment { review_levels: levels, name: half.name.clone(), ..Commitment::default() };
+    refused(staff.update(eased.clone(), &["review_levels"]).await, Reason::AreaForbidden, "review_levels");
+    admin.update(eased, &["review_levels"]).await.unwrap();
     let of_others = staff.only_asking().create(commitment(52, 2)).await;
     assert_eq!(said(of_others, ""), said(staff.only_asking().create(commitment(52, 9)).await, ""));
     staff.create(outcome(3, 1)).await.unwrap();
@@ -262,7 +271,10 @@ async fn staff_of_a_pairing_see_both_halves_and_write_one(world: World) {
         limited_to: Some(nobodys("workers")),
         ..Default::default()
     };
-    refused(ningxia.admin.identity().create_token(asked).await, Reason::Malformed, "limited_to");
+    refused(ningxia.admin.identity().create_token(asked.clone()).await, Reason::Malformed, "limited_to");
+    // An empty text is no limit that was left out.
+    let empty = identity::CreateTokenRequest { limited_to: Some(String::new()), ..asked };
+    refused(ningxia.admin.identity().create_token(empty).await, Reason::Malformed, "limited_to");
 }
 
 /// The nation's approvals name agencies and decisions of one place; other places do not read them.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use qianshou_kernel::{clock::Clock, error::Reason, identity::NodeKeys, line::Line};
 use qianshou_proto::{
-    common::v1::EndReason,
+    common::v1::{EndReason, condition::Test},
     exchange::v1::{self as api, StreamState, exchange_service_client::ExchangeServiceClient},
     registry::v1::{Agency, Certificate, Worker},
 };
@@ -17,7 +17,7 @@ use qianshou_tests::{
     sample::{self, FUJIAN, NINGXIA, agency, citizen, full_name, station},
     scan::Everything,
     stories,
-    treaty::{agree, agreement, draft, introduce, settled, share, sign, stream, terms, to_nation},
+    treaty::{agree, agreement, draft, introduce, settled, share, share_all, sign, stream, terms, to_nation},
 };
 
 stories! {
@@ -183,7 +183,21 @@ async fn terms_that_do_not_hold_are_not_signed(world: World) {
     };
     let mut unseen = share("agencies", "uscc division", "64");
     unseen.fields.retain(|path| path.numbers != [6]);
+    let personal = |test: Test| {
+        let mut clause = share("workers", "full_name division", "64");
+        clause.scope.as_mut().unwrap().all[0].test = Some(test);
+        with(vec![clause])
+    };
+    let nowhere = with(vec![share_all("workers", "full_name division")]);
+    let endless = |clause| api::Terms { ends_on: None, ..with(vec![clause]) };
+    let with_number = "为11010519491231002X提供统计".to_owned();
     let faults = [
+        (nowhere, Reason::AgreementInvalid, "clauses[0].scope"),
+        (personal(Test::Present(true)), Reason::AgreementInvalid, "clauses[0].scope"),
+        (personal(Test::Under(String::new())), Reason::AgreementInvalid, "clauses[0].scope"),
+        (personal(Test::Under("6".into())), Reason::AgreementInvalid, "clauses[0].scope"),
+        (endless(share("workers", "full_name division", "64")), Reason::AgreementInvalid, "ends_on"),
+        (api::Terms { purpose: Some(with_number), ..sound() }, Reason::Malformed, "purpose"),
         (api::Terms { provider: Some("35".into()), ..sound() }, Reason::AgreementInvalid, "provider"),
         (api::Terms { consumer: Some("64".into()), ..sound() }, Reason::AgreementInvalid, "consumer"),
         (api::Terms { clauses: vec![], ..sound() }, Reason::Required, "clauses"),
@@ -208,6 +222,7 @@ async fn terms_that_do_not_hold_are_not_signed(world: World) {
     let mut capped = terms("64", "00", vec![share("workers", "full_name division", "64")]);
     capped.sensitivity_cap = Some(api::Sensitivity::L2.into());
     assert!(draft_refusal(&ningxia.admin, capped).await.is_err(), "a name is above the cap");
+    draft(&ningxia.admin, endless(share("agencies", "uscc division", "64"))).await;
 }
 
 /// Both sides stop and start again, in the middle of it and often.

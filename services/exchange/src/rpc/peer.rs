@@ -118,7 +118,8 @@ impl Peers {
     /// Keeps terms that a peer has signed and nobody here has seen.
     async fn propose(&self, accord: Accord, terms: &[u8], card: &Card, statement: &Statement) -> Result<Held> {
         agreement::check_half(&accord, card, statement)?;
-        agreement::check_seen(&Terms::decode(terms).unwrap_or_default())?;
+        let ledger = &self.0.ground.ledger;
+        agreement::check_new(&Terms::decode(terms).unwrap_or_default(), ledger.kinds(), ledger.clock().today())?;
         let open = self.0.store.agreement_list().await?.iter().filter(|held| held.ours.is_none()).count();
         if open >= PROPOSALS_MAX {
             return Err(Error::refused("", Reason::Busy, PROPOSALS_MAX));

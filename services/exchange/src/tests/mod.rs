@@ -24,7 +24,7 @@ use tonic::{Request, service::Routes};
 use crate::{
     Exchange, Ground,
     rpc::admin::Admin,
-    tests::testing::{DAY_MS, TestNode, terms},
+    tests::testing::{DAY_MS, TestNode, terms, under},
 };
 
 /// A node that serves its peers.
@@ -136,7 +136,9 @@ async fn pair() -> (Served, Served, api::Agreement) {
     let (provider, consumer) = (Served::new("64").await, Served::new("00").await);
     provider.meet(&consumer).await;
     consumer.meet(&provider).await;
-    let drafted = api::Terms { agreement: None, ..terms() };
+    let mut drafted = api::Terms { agreement: None, ..terms() };
+    // What is drafted anew names an area for personal data.
+    drafted.clauses[1].scope = Some(under(&[5], "64"));
     let request = api::DraftAgreementRequest { terms: Some(drafted) };
     let agreement = consumer.admin().draft_agreement(asked(request)).await.unwrap().into_inner().agreement.unwrap();
     assert_eq!(agreement.state(), AgreementState::Draft);

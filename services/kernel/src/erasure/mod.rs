@@ -28,7 +28,6 @@ use crate::{
     kind::has_open_number,
     ledger::{Cause, Kept, Ledger, Request, Stored},
     person::{self, Secrets},
-    wire::{Wire, fields},
 };
 
 /// Characters of a reason or a clause at most.
@@ -121,7 +120,7 @@ impl Eraser {
         let _turn = self.turn.lock().await;
         for _ in 0..ATTEMPTS {
             let reach = self.reach(caller, &name).await?;
-            self.names_nobody(asked, &reach)?;
+            self.names_nobody(asked, &reach).await?;
             if dry {
                 return self.would(reach).await;
             }
@@ -273,8 +272,12 @@ impl Eraser {
     }
 
     /// Reason and clause stay, so they must not name whom the erasure is about.
-    fn names_nobody(&self, asked: &Asked, reach: &BTreeMap<String, Stored>) -> Result<()> {
+    async fn names_nobody(&self, asked: &Asked, reach: &BTreeMap<String, Stored>) -> Result<()> {
+        let mut versions = vec![];
         for stored in reach.values().filter(|stored| self.is_of_a_person(&stored.name)) {
+            versions.extend(self.ledger.all_versions(stored.clone()).await?);
+        }
+        for stored in versions.iter().filter(|version| version.payload().is_some()) {
             let title = self.index_of(stored)?.title.unwrap_or_default();
             let told = |text: &str| title.chars().count() > 1 && text.contains(&title);
             let field = [("reason", &asked.reason), ("clause", &asked.clause)].into_iter().find(|(_, t)| told(t));
@@ -295,7 +298,7 @@ impl Eraser {
         Ok(self.ledger.kinds().known(stored.name.kind())?.index(&payload, None)?)
     }
 
-    /// What the person's records said last, by their names.
+    /// What the person's records said last, by their names. A merge goes with one of its two records; another number's stays.
     async fn reach(&self, caller: &Caller, name: &Name) -> Result<BTreeMap<String, Stored>> {
         let mut reach = BTreeMap::new();
         let mut new = self.in_area(caller, BTreeSet::from([name.to_string()])).await?;
@@ -309,9 +312,6 @@ impl Eraser {
             if self.is_of_a_person(&stored.name) {
                 new.extend(self.of_one_number(caller, &stored).await?);
                 new.extend(self.referring(stored.name.as_str()).await?);
-            } else if self.kept.get(stored.name.kind()).is_some_and(|kept| kept.links) {
-                let linked = names_in(&stored).filter(|name| self.is_of_a_person(name)).map(|name| name.to_string());
-                new.extend(self.in_area(caller, linked.collect()).await?);
             }
             reach.insert(stored.name.to_string(), stored);
         }
@@ -367,13 +367,4 @@ impl Eraser {
         said.retain(|stored| !self.is_of_a_person(&stored.name));
         Ok(said)
     }
-}
-
-/// The names that a record says.
-fn names_in(stored: &Stored) -> impl Iterator<Item = Name> + '_ {
-    let payload = stored.payload().map(|payload| &payload[..]).unwrap_or_default();
-    fields(payload).map_while(std::result::Result::ok).filter_map(|field| match field.wire {
-        Wire::Len(bytes) => std::str::from_utf8(bytes).ok()?.parse().ok(),
-        _ => None,
-    })
 }

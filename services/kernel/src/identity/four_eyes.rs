@@ -12,9 +12,9 @@ use crate::{
     clock::Clock,
     config::Config,
     db::{Db, Row, Statement},
-    error::{Error, Reason, Result},
+    error::{Error, Reason, Result, is_hidden},
     id::{Area, Ids},
-    kind::{page_key, page_token},
+    kind::{has_open_number, page_key, page_token},
     ledger,
 };
 
@@ -174,7 +174,10 @@ impl FourEyes {
     /// Approves of an act, or rejects it.
     pub(super) async fn decide(&self, by: &Caller, id: &str, approve: bool, reason: &str) -> Result<api::PendingAct> {
         let act = self.get(by, id).await?;
-        if reason.chars().count() > REASON_MAX_CHARS || reason.chars().any(char::is_control) {
+        if reason.chars().count() > REASON_MAX_CHARS
+            || reason.chars().any(is_hidden)
+            || has_open_number(reason, self.clock.today())
+        {
             let detail = format!("at most {REASON_MAX_CHARS} characters | 至多 {REASON_MAX_CHARS} 个字符");
             return Err(Error::refused("reason", Reason::Malformed, detail));
         }

@@ -16,9 +16,9 @@ use crate::{
     clock::Clock,
     config::{self, Config},
     db::{Db, Row, Statement},
-    error::{Error, Reason, Result},
+    error::{Error, Reason, Result, is_hidden},
     id::{Area, Ids, Name},
-    kind::{Areas, Kinds, page_key, page_token},
+    kind::{Areas, Kinds, has_open_number, page_key, page_token},
     ledger::{self, Ledger},
     server::caller,
 };
@@ -128,7 +128,8 @@ impl StoredTokens {
         let role =
             role.ok_or_else(|| Error::refused("role", Reason::NotInList, "AUDITOR, READER, EDITOR, ADMINISTRATOR"))?;
         let name = asked.display_name().trim();
-        if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
+        let is_plain = !name.chars().any(is_hidden) && !has_open_number(name, self.clock.today());
+        if name.is_empty() || name.chars().count() > 200 || !is_plain {
             return Err(Error::refused("display_name", Reason::Malformed, "1–200 characters | 1–200 个字符"));
         }
         let area = self.area(by, asked.area(), areas).await?;
@@ -136,7 +137,7 @@ impl StoredTokens {
             display_name: name.to_owned(),
             role,
             area,
-            limited_to: self.limit(role, asked.limited_to(), kinds)?,
+            limited_to: asked.limited_to.as_deref().map(|text| self.limit(role, text, kinds)).transpose()?,
             expires_at_ms: self.end(asked)?,
             created_by: by.actor.clone(),
         })
@@ -163,21 +164,26 @@ impl StoredTokens {
         Area::parse(&self.node).ok_or_else(|| Error::broken("the node's code is no area"))
     }
 
-    fn limit(&self, role: Role, text: &str, kinds: &Kinds) -> Result<Option<String>> {
+    /// What a token is limited to. An empty text is refused: a script whose variable is empty must not make a token without limit.
+    fn limit(&self, role: Role, text: &str, kinds: &Kinds) -> Result<String> {
         let refuse = |detail: &str| Err(Error::refused("limited_to", Reason::Malformed, detail));
         let is_record = text.starts_with("nodes/");
         let owns = |name: &Name| kinds.get(name.kind()).is_some_and(|kind| kind.owns);
         let is_own = || text.parse::<Name>().is_ok_and(|name| name.home() == &*self.node && owns(&name));
         match text {
-            "" => Ok(None),
             _ if role == Role::Administrator || role == Role::Auditor => {
                 refuse("for readers and editors | 仅限读者与编辑")
             }
-            _ if text.len() > LIMIT_MAX_BYTES || text.chars().any(char::is_control) || (is_record && !is_own()) => {
+            _ if text.trim().len() != text.len()
+                || text.is_empty()
+                || text.len() > LIMIT_MAX_BYTES
+                || text.chars().any(char::is_control)
+                || (is_record && !is_own()) =>
+            {
                 let node = &*self.node;
                 refuse(&format!("nodes/{node}/agencies/ID, or a pairing's key | nodes/{node}/agencies/ID 或结对键"))
             }
-            _ => Ok(Some(text.to_owned())),
+            _ => Ok(text.to_owned()),
         }
     }
 

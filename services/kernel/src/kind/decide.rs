@@ -583,6 +583,9 @@ impl Verbs {
             let mut check = self.fresh_check();
             N::admit(&draft.noun, before.as_ref(), caller, &mut check);
             draft.violations.extend(check.violations);
+            if limit.is_some() {
+                draft.violations.extend(super::limit::judged::<N>(before.as_ref(), &draft.noun));
+            }
             draft.violations.extend(limit.and_then(|limit| limit_of(limit, &draft)));
             let both = [Some(&draft.noun), before.as_ref()];
             draft.violations.extend(others_counts::<N>(caller, both, self.ledger.node()));

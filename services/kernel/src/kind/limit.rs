@@ -23,6 +23,18 @@ pub enum Staff {
     Keeps,
 }
 
+/// A field by which somebody else judges or decides about the agency, and whether it is the same in two records, before and after.
+pub type Judged<R> = (&'static str, fn(&R, &R) -> bool);
+
+/// What a limited caller changes of such fields, and may not.
+pub(super) fn judged<N: Noun>(before: Option<&N::Record>, after: &N::Record) -> Vec<Violation> {
+    let detail = "what the token is limited to | 令牌所限定的机构或结对";
+    let nothing = N::Record::default();
+    let before = before.unwrap_or(&nothing);
+    let changed = N::JUDGED.iter().filter(|(_, same)| !same(before, after));
+    changed.map(|(field, _)| Violation::new(*field, Reason::AreaForbidden, detail)).collect()
+}
+
 /// What a caller is limited to, as records speak of it.
 #[derive(Clone, Debug)]
 pub struct Limit {

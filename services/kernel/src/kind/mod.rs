@@ -22,7 +22,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 pub use check::{Check, Days};
 pub use field::{FEN_MOST, Field, Parts, Several, columns};
-pub use limit::{Limit, Staff};
+pub use limit::{Judged, Limit, Staff};
 pub use list::{ListQuery, Listed};
 pub(crate) use page::READ_AHEAD;
 pub use page::{ANSWER_MAX_BYTES, page_key, page_token};
@@ -74,6 +74,8 @@ pub trait Noun: Send + Sync + 'static {
     const OWNERS: &'static [&'static str] = &[];
     /// What limited callers do with the records that belong to what they are limited to.
     const STAFF: Staff = Staff::Reads;
+    /// The fields that limited callers leave as they stand.
+    const JUDGED: &'static [Judged<Self::Record>] = &[];
     /// The references by which it changes what is counted of the other record: whoever writes it holds the other's area, too.
     const TOUCHES: &'static [&'static str] = &[];
     /// The columns with the first day it holds and the first day it no longer does.

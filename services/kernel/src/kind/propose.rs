@@ -69,6 +69,12 @@ impl Verbs {
             }
             (Act::Delete, None) => N::Record::default(),
         };
+        let kind = self.ledger.kinds().get(N::COLLECTION).ok_or_else(|| Error::broken("a noun is no kind"))?;
+        let numbers = kind.without_open_numbers(&noun.encode_to_vec());
+        if numbers.map_err(|_| Error::broken("a message that was encoded cannot be read"))?.is_some() {
+            let detail = "a record without a citizen number | 不含公民身份号码的记录";
+            return Err(Error::refused("record", Reason::Malformed, detail));
+        }
         *noun.name_mut() = name.map(|name| name.to_string());
         *noun.etag_mut() = etag;
         Ok(noun)

@@ -154,6 +154,10 @@ impl Verbs {
         let written = self.ledger.first_written(&ids).await?;
         for (outcome, id) in outcomes.iter_mut().zip(&ids) {
             *outcome = written.get(id).map(|stored| {
+                // It was erased since, and its id stays used.
+                if stored.payload().is_none() {
+                    return Outcome::Refused(Refusal::one("request_id", Reason::RequestIdReused, ""));
+                }
                 let outcome = if stored.previous.is_none() { Outcome::Created } else { Outcome::Updated };
                 outcome(stored.name.clone(), stored.version)
             });

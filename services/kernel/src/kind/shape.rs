@@ -109,11 +109,12 @@ fn value(
     if sound { Ok(()) } else { Err(Misshape::Field(path.join("."))) }
 }
 
-/// Whether an open text holds a citizen number. A record's name and an organisation's code are no such texts, whatever their digits.
+/// Whether an open text holds a citizen number. An organisation's code is no such text, whatever its digits, nor is a record's name,
+/// unless its id is nothing but such a number.
 #[must_use]
 pub fn has_open_number(text: &str, today: Date) -> bool {
     identifier::holds_citizen_number(text, today)
-        && text.parse::<Name>().is_err()
+        && text.parse::<Name>().map_or(true, |name| name.id().len() == 18)
         && !identifier::is_registered_uscc(text)
 }
 

@@ -1,13 +1,14 @@
-//! Erasing records of one person: the contents, salts and sealed numbers of all their versions go, with index, words, keys, shared texts
-//! and first answers. A chained end with reason ERASED and a row in `erasures` stay, and so does what was counted, as a residue: the
-//! record reduced to the fields that are counted by, under a fresh name, ended in the same commit. So no list, feed or peer is told of
-//! it, and a recount reads it ([`Ledger::last_said`]).
+//! Erasing records of one person: the contents, salts and sealed numbers of all their versions go, with index, words, keys and shared
+//! texts. The request ids that wrote them stay used, without the digests of what was asked. A chained end with reason ERASED and a row in
+//! `erasures` stay, and so does what was counted, as a residue: the record reduced to the fields that are counted by, under a fresh name,
+//! ended in the same commit. So no list, feed or peer is told of it, and a recount reads it ([`Ledger::last_said`]).
 //!
 //! One commit. Records that are erased already are passed over, so an erasure can be replayed after a restore.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use qianshou_proto::common::v1::EndReason;
+use time::Date;
 
 use super::{Command, Content, End, Ledger, Read, Rejection, Request, Stored, Write, chain};
 use crate::{
@@ -185,7 +186,8 @@ impl Ledger {
 
     /// What takes the contents out of every version, and out of all that was made from them.
     async fn purging(&self, open: &[Stored], cause: &Cause, today: &str) -> Result<Vec<Statement>> {
-        const ANSWERS: &str = "DELETE FROM requests WHERE id IN (SELECT q.id FROM requests q JOIN entries e \
+        // No request has an empty digest: whatever comes under such an id is refused as another.
+        const ANSWERS: &str = "UPDATE requests SET digest = $2 WHERE id IN (SELECT q.id FROM requests q JOIN entries e \
                                ON e.position >= q.first AND e.position <= q.last WHERE e.position IN ({1}))";
         const INTO: &str = "erasures (name, erased_at, erased_by, reason, clause, position)";
         let (now, gone): (i64, Vec<String>) =
@@ -204,7 +206,7 @@ impl Ledger {
             open.iter().map(|s| binds![s.name.as_str(), now, &cause.by, &cause.reason, &cause.clause, s.position]);
         statements.extend([
             Statement::insert(INTO, "ON CONFLICT (name) DO NOTHING", rows.collect()),
-            Statement::new(ANSWERS, binds![&purged]),
+            Statement::new(ANSWERS, binds![&purged, Vec::<u8>::new()]),
             Statement::new("DELETE FROM shared WHERE name IN ({1})", binds![&gone]),
         ]);
         Ok(statements)
@@ -267,6 +269,14 @@ impl Ledger {
         said.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
         let mut fresh: Vec<String> = said.iter().map(|_| ids.fresh()).collect();
         fresh.sort();
+        let residues = self.residues_of_links(open, kept).await?;
+        let is_link = |stored: &Stored| kept.get(stored.name.kind()).is_some_and(|kept| kept.links);
+        if !residues.is_empty() || said.iter().any(|(stored, _)| is_link(stored)) {
+            // Of records that are one, which counts may go by the order of the names, also beside those that stay.
+            for ((stored, _), id) in said.iter().zip(&mut fresh) {
+                *id = beside(stored.name.id(), id);
+            }
+        }
         let names = said
             .iter()
             .zip(&fresh)
@@ -282,7 +292,44 @@ impl Ledger {
             command.writes.push(Write::Own(name.clone(), Content::Put { payload, sealed }));
             command.writes.push(Write::Own(name.clone(), Content::End(end)));
         }
+        // What these say of the erased records they say of their residues from now on.
+        for (stored, cut) in residues {
+            let Some(payload) = stored.payload() else { continue };
+            let payload = reduced(payload, kept.get(stored.name.kind()).unwrap_or(&none), &names)?.into();
+            let end = End { reason: ERASED, on: cut.map(format_day).unwrap_or_default() };
+            command.writes.push(Write::Own(stored.name.clone(), Content::Put { payload, sealed: None }));
+            command.writes.push(Write::Own(stored.name.clone(), Content::End(end)));
+        }
         Ok(())
+    }
+
+    /// The residues of merges of these records with others that were erased before, and what they say.
+    async fn residues_of_links(
+        &self,
+        open: &[Stored],
+        kept: &BTreeMap<String, Kept>,
+    ) -> Result<Vec<(Stored, Option<Date>)>> {
+        let links: Vec<String> = kept.iter().filter(|(_, kept)| kept.links).map(|(kind, _)| kind.clone()).collect();
+        if links.is_empty() {
+            return Ok(vec![]);
+        }
+        let mut naming = BTreeSet::new();
+        for stored in open {
+            if self.kinds().get(stored.name.kind()).is_some_and(|kind| kind.person.is_some()) {
+                naming.extend(self.ended_naming(stored.name.as_str(), &links, &links).await?);
+            }
+        }
+        let newest = self.find(&naming.into_iter().collect::<Vec<_>>()).await?.into_values();
+        self.last_said(newest.filter(Stored::is_erased).collect()).await
+    }
+}
+
+/// A fresh id that sorts as the old one does among all others.
+fn beside(old: &str, fresh: &str) -> String {
+    const LAST: usize = 24;
+    match (old.get(..LAST), fresh.get(LAST..)) {
+        (Some(first), Some(last)) if old.len() == fresh.len() => format!("{first}{last}"),
+        _ => fresh.to_owned(),
     }
 }
 
@@ -332,5 +379,12 @@ mod tests {
         assert_eq!(reduced(&payload, &kept, &fresh).unwrap(), expected);
         assert!(names_it(&payload, "nodes/64/workers/old") && !names_it(&payload, "nodes/64/workers/new"));
         assert_eq!(reduced(&payload, &Kept::default(), &fresh).unwrap(), Vec::<u8>::new());
+    }
+
+    #[test]
+    fn a_residue_sorts_as_the_record_did() {
+        let (old, fresh) = ("01890a5d-ac96-774b-bcce-b302099a8057", "02890a5d-ac96-774b-8000-123456789abc");
+        assert_eq!(beside(old, fresh), "01890a5d-ac96-774b-bcce-123456789abc");
+        assert_eq!(beside("old", fresh), fresh);
     }
 }

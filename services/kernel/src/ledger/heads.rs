@@ -17,7 +17,7 @@ use crate::{
     binds,
     db::{Db, Row, Statement},
     error::Result,
-    identity::{NodeKeys, key_id, verify},
+    identity::{NodeKeys, verify},
 };
 
 /// What the signature of a head is made for.
@@ -104,8 +104,8 @@ pub async fn agree(db: &Db, kept: &[LedgerHead], key: &[u8; 32], by: &str) -> Re
 pub struct Heads {
     /// Where they stand.
     pub db: Db,
-    /// The node's signing key.
-    pub key: [u8; 32],
+    /// The node's signing key, and those that it had before.
+    pub keys: Vec<[u8; 32]>,
 }
 
 impl Heads {
@@ -121,12 +121,10 @@ impl Heads {
                 Piece { next: None, count, fault: Some(Fault { at, zh: zh.to_owned(), en: en.to_owned() }) }
             };
             let head = signed(row, 1)?;
-            // One by a key that was replaced since cannot be weighed; what it says is compared all the same.
-            let ours = head.signature.as_ref().is_some_and(|s| s.key_id() == key_id(&self.key));
-            let body = LedgerHeadBody::decode(head.body.as_deref().unwrap_or_default()).unwrap_or_default();
-            if (ours && read(&head, &self.key).is_none()) || body.position() != position {
+            let signed = self.keys.iter().find_map(|key| read(&head, key)).filter(|body| body.position() == position);
+            let Some(body) = signed else {
                 return Ok(wrong("签名账本头的签名不成立", "the signature of this head does not hold"));
-            }
+            };
             if row.maybe_bytes(3)?.as_deref() != body.digest.as_deref() {
                 let en = "the chain is not what was signed here: entries up to this position were changed and computed again";
                 return Ok(wrong("账本与签名时不符：此位置以前的条目被改动并重算", en));

@@ -11,8 +11,8 @@ use qianshou_proto::{
 };
 
 /// One clause: a kind and the fields that cross. `*` is every field that may; `@person` adds the person's pseudonym.
-/// With an area, only records whose division lies in it.
-pub(crate) fn clause(share: &str, area: Option<&str>) -> Result<KindClause> {
+/// With an area, only records whose division lies in it; a kind without a division is refused then, unless the area is only supposed.
+pub(crate) fn clause(share: &str, area: Option<&str>, supposed: bool) -> Result<KindClause> {
     let wrong = |detail: &str| Error::refused("--share", Reason::Malformed, detail.to_owned());
     let (kind, fields) = share.split_once('=').ok_or_else(|| wrong("KIND=FIELD,FIELD,@person"))?;
     let kinds = crate::node::kinds();
@@ -41,8 +41,15 @@ pub(crate) fn clause(share: &str, area: Option<&str>) -> Result<KindClause> {
     if let Some(area) = area {
         let area = Area::parse(area).ok_or_else(|| Error::refused("--area", Reason::Malformed, "64, 6401 …"))?;
         let division = message.get_field_by_name("division").or_else(|| message.get_field_by_name("code"));
-        let division =
-            division.ok_or_else(|| Error::refused("--area", Reason::UnknownField, format!("{kind}.division")))?;
+        let division = match division {
+            None if supposed => return Ok(clause),
+            other => other.ok_or_else(|| Error::refused("--area", Reason::UnknownField, format!("{kind}.division")))?,
+        };
+        let looked_at = path(division.number());
+        // What the scope looks at has to be sent.
+        if supposed && !clause.fields.contains(&looked_at) {
+            clause.fields.push(looked_at);
+        }
         let test = condition::Test::Under(area.as_str().to_owned());
         clause.scope = Some(Filter { all: vec![Condition { path: Some(path(division.number())), test: Some(test) }] });
     }

@@ -238,7 +238,7 @@ async fn agree(provider: &DemoNode, consumer: &DemoNode, shares: &[&str]) -> Res
     let person = shares.iter().any(|share| share.contains("@person"));
     // What the nation decides is for both sides, wherever it is about.
     let area = Some(provider.code).filter(|code| *code != Area::NATION);
-    let clauses = shares.iter().map(|share| clause(share, area));
+    let clauses = shares.iter().map(|share| clause(share, area, false));
     let terms = api::Terms {
         provider: Some(provider.code.to_owned()),
         consumer: Some(consumer.code.to_owned()),

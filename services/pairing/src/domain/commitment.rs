@@ -8,7 +8,7 @@ use qianshou_kernel::{
     identifier::uscc_form,
     identity::Caller,
     joint::pairing::{cohort_key, pairing_key, speaker_key, terms_digest},
-    kind::{Check, Days, Field, Index, Noun, Parts, Referred, Staff, columns},
+    kind::{Check, Days, Field, Index, Judged, Noun, Parts, Referred, Staff, columns},
     sheet::{Choice, Column, Sheet},
 };
 use qianshou_proto::{
@@ -140,6 +140,12 @@ impl Noun for Commitments {
     const TABLE: &'static str = "pairing_commitments";
     const OWNERS: &'static [&'static str] = &["agency", "pairing"];
     const STAFF: Staff = Staff::Keeps;
+    /// Where there is a programme, it decides on the levels.
+    const JUDGED: &'static [Judged<Commitment>] = &[
+        ("reviews", |before, after| before.reviews == after.reviews),
+        ("evaluations", |before, after| before.evaluations == after.evaluations),
+        ("review_levels", |before, after| after.rules.is_some() || before.review_levels == after.review_levels),
+    ];
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
     const INDEX_LEVEL: i64 = 2;
@@ -239,20 +245,9 @@ impl Noun for Commitments {
         commitment.sending_division = seat(&commitment.sending_agency);
     }
 
-    /// A province's review is written by whoever answers for the province, not by a county; the staff of an agency write no review and no
-    /// evaluation of their own half.
+    /// A province's review is written by whoever answers for the province, not by a county.
     fn admit(commitment: &Commitment, before: Option<&Commitment>, caller: &Caller, check: &mut Check) {
         let Some(area) = Area::parse(&caller.area) else { return };
-        if caller.limited_to.is_some() {
-            let stood = before.map(|before| (&before.reviews[..], &before.evaluations[..])).unwrap_or_default();
-            for (field, stays) in
-                [("reviews", stood.0 == commitment.reviews), ("evaluations", stood.1 == commitment.evaluations)]
-            {
-                if !stays {
-                    check.refuse(field, Reason::AreaForbidden, "what the token is limited to | 令牌所限定的机构或结对");
-                }
-            }
-        }
         let stood = |review: &Review| before.is_some_and(|before| before.reviews.contains(review));
         for (i, review) in commitment.reviews.iter().enumerate() {
             if review.level() == ReviewLevel::Province && area.as_str().len() > 2 && !stood(review) {

@@ -7,7 +7,7 @@ use qianshou_kernel::{
     error::Reason,
     identifier::uscc_form,
     joint,
-    kind::{Check, Days, Field, Index, Noun, Parts, Staff, columns},
+    kind::{Check, Days, Field, Index, Judged, Noun, Parts, Staff, columns},
     sheet::{Choice, Column, Sheet},
 };
 use qianshou_proto::pairing::v1::{
@@ -198,6 +198,10 @@ impl Noun for Projects {
     const TABLE: &'static str = "pairing_projects";
     const OWNERS: &'static [&'static str] = &["agency_uscc"];
     const STAFF: Staff = Staff::Keeps;
+    const JUDGED: &'static [Judged<Project>] = &[
+        ("evaluations", |before, after| before.evaluations == after.evaluations),
+        ("grant_fen", |before, after| before.grant_fen == after.grant_fen),
+    ];
     const FIELDS: &'static [F] = &FIELDS;
     const SHEET: Option<&'static Sheet> = Some(&SHEET);
     const INDEX_LEVEL: i64 = 2;

@@ -106,7 +106,14 @@ impl Registry {
             ("name", given.name.is_some()),
             ("from_area", given.from_area.is_some()),
             ("state", given.state.is_some()),
+            ("proposed_on", given.proposed_on.is_some()),
             ("due_on", given.due_on.is_some()),
+            ("due_provisional", given.due_provisional.is_some()),
+            ("escalated", given.escalated.is_some()),
+            ("disputed", given.disputed.is_some()),
+            ("decided_on", given.decided_on.is_some()),
+            ("decided_by", given.decided_by.is_some()),
+            ("decision_reason", given.decision_reason.is_some()),
             ("written", given.written.is_some()),
         ];
         if let Some((field, _)) = outputs.into_iter().find(|(_, is_given)| *is_given) {

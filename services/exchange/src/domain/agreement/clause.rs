@@ -6,6 +6,7 @@ use prost_reflect::{Cardinality, FieldDescriptor, Kind as FieldKind, MessageDesc
 use qianshou_kernel::{
     error::{Reason, Violation},
     filter::{Condition, Filter, Test},
+    id::Area,
     kind::{Bounds, Kind, Kinds, Misshape, descriptors},
     mask::Mask,
     wire::{Malformed, Wire, fields, put_text},
@@ -276,6 +277,37 @@ fn level_of(field: &FieldDescriptor) -> Sensitivity {
         inner.chain([own]).max_by_key(|level| *level as i32).unwrap_or(own)
     }
     deep(field, 0)
+}
+
+/// Whether a clause lets personal data cross; where it does, it has to name an area, if the kind has one.
+pub(super) fn check_personal(clause: &KindClause, at: &str, kinds: &Kinds, found: &mut Vec<Violation>) -> bool {
+    let message = kinds.get(clause.kind()).and_then(|kind| descriptors().get_message_by_name(kind.message));
+    let Some(message) = message else { return false };
+    let last = |path: &[u32]| along(&message, path).and_then(|mut fields| fields.pop());
+    let is_personal = |field: FieldDescriptor| level_of(&field) as i32 >= Sensitivity::L3 as i32;
+    if !clause.pseudonym() && !clause.fields.iter().filter_map(|path| last(&path.numbers)).any(is_personal) {
+        return false;
+    }
+    let is_place = |field: &FieldDescriptor| field.name() == "code" || field.name().ends_with("division");
+    let is_area = |text: &String| Area::parse(text).is_some();
+    let conditions = clause.scope.as_ref().map(|scope| &scope.all[..]).unwrap_or_default();
+    let names_area = conditions.iter().any(|condition| {
+        let path = condition.path.as_ref().map(|path| &path.numbers[..]).unwrap_or_default();
+        last(path).is_some_and(|field| is_place(&field))
+            && match &condition.test {
+                Some(condition::Test::Under(area)) => is_area(area),
+                Some(condition::Test::OneOf(areas)) => areas.values.iter().all(is_area),
+                _ => false,
+            }
+    });
+    if !names_area && message.fields().any(|field| is_place(&field)) {
+        let (zh, en) = (
+            "个人数据（L3）须限定地区：对 division 设 under 或 one_of 条件",
+            "personal data (L3) needs an area: a condition `under` or `one_of` on its division",
+        );
+        found.push(invalid(format!("{at}.scope"), zh, en));
+    }
+    true
 }
 
 fn check_scope(clause: &KindClause, message: &MessageDescriptor, at: &str, found: &mut Vec<Violation>) {

@@ -12,7 +12,7 @@ use qianshou_kernel::{
     error::{Reason, Refusal, Violation, is_hidden},
     id::is_node,
     joint::Joint,
-    kind::Kinds,
+    kind::{Kinds, has_open_number},
 };
 use qianshou_proto::exchange::v1::{
     AfterEnd, Agreement, AgreementState, Card, KindClause, Sensitivity, SharingClass, Statement, Terms, Verdict,
@@ -276,15 +276,29 @@ fn texts_of(terms: &Terms) -> [(&'static str, &str); 3] {
     [("purpose", terms.purpose()), ("legal_basis", terms.legal_basis()), ("pseudonym_domain", terms.pseudonym_domain())]
 }
 
-/// Whether terms that are new here read as they are: without characters that are not seen but change what is. Terms that both sides have
-/// signed are not judged again.
+/// What must hold of terms that are new here: no characters that are not seen but change what is, no citizen number, and personal data
+/// crosses by area and to a last day. Terms that both sides have signed are not judged again.
 ///
 /// # Errors
 /// A refusal that names the fields.
-pub fn check_seen(terms: &Terms) -> Result<(), Refusal> {
-    let hides = |text: &str| text.chars().any(|c| is_hidden(c) && c != '\n');
-    let found = texts_of(terms).into_iter().filter(|(_, text)| hides(text));
-    let found: Vec<Violation> = found.map(|(field, _)| Violation::new(field, Reason::ControlCharacter, "")).collect();
+pub fn check_new(terms: &Terms, kinds: &Kinds, today: Date) -> Result<(), Refusal> {
+    let mut found = vec![];
+    for (field, text) in texts_of(terms) {
+        if text.chars().any(|c| is_hidden(c) && c != '\n') {
+            found.push(Violation::new(field, Reason::ControlCharacter, ""));
+        }
+        if has_open_number(text, today) {
+            let detail = "a text without a citizen number | 不含公民身份号码的文字";
+            found.push(Violation::new(field, Reason::Malformed, detail));
+        }
+    }
+    let mut personal = false;
+    for (at, clause) in terms.clauses.iter().enumerate() {
+        personal |= clause::check_personal(clause, &format!("clauses[{at}]"), kinds, &mut found);
+    }
+    if personal && terms.ends_on.is_none() {
+        found.push(invalid("ends_on", "个人数据（L3）须写明截止日", "personal data (L3) needs a last day"));
+    }
     if found.is_empty() { Ok(()) } else { Err(Refusal(found)) }
 }
 

@@ -7,7 +7,7 @@ use qianshou_kernel::{
     error::shown,
     id::Name,
     identifier::veiled,
-    kind::Bounds,
+    kind::{Bounds, has_open_number},
     ledger::{Content, End, Version, Write},
     telemetry::Trace,
 };
@@ -75,6 +75,9 @@ impl Consumer {
         let name: Name = entry.name().parse().map_err(|_| QuarantineReason::Name)?;
         if name.kind() != entry.kind() || name.home() != entry.home() {
             return Err(QuarantineReason::Name);
+        }
+        if has_open_number(entry.name(), now.today) {
+            return Err(QuarantineReason::IdentityNumber);
         }
         let trusting = self.mutation == Some(Mutation::TrustSender);
         if name.home() != self.accord.provider && !trusting {

@@ -167,7 +167,7 @@ impl Admin {
         agreement::complete(&mut terms, self.0.ground.ids.fresh(), kinds);
         let bytes = terms.encode_to_vec();
         let accord = Accord::read(&bytes, kinds)?;
-        agreement::check_seen(&terms)?;
+        agreement::check_new(&terms, kinds, self.0.ground.ledger.clock().today())?;
         self.agreement_check(&accord, None).await?;
         let held = Held { accord, terms: bytes, ours: None, theirs: None, voided_at_ms: None };
         self.0.store.agreement_insert(&held).await?;

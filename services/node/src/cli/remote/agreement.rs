@@ -52,7 +52,7 @@ pub(in crate::cli) struct Draft {
     /// `KIND=FIELD,FIELD,@person`; `*` is every field; once per kind.
     #[arg(long, required = true)]
     share: Vec<String>,
-    /// Only records whose division lies in this area.
+    /// Only records whose division lies in this area; absent at level 3: in the provider's own.
     #[arg(long)]
     area: Option<String>,
     /// What for.
@@ -123,16 +123,20 @@ impl Agreement {
 
 impl Draft {
     async fn run(self) -> Result<(Connection, exchange::Agreement), String> {
-        let clauses = self.share.iter().map(|share| terms::clause(share, self.area.as_deref()));
+        // Personal data crosses by area: the provider's own, where none is named.
+        let supposed = self.area.is_none() && self.level == 3;
+        let area = self.area.as_deref().or(Some(&*self.from).filter(|_| supposed));
+        let clauses = self.share.iter().map(|share| terms::clause(share, area, supposed));
         let level = match self.level {
             1 => exchange::Sensitivity::L1,
             2 => exchange::Sensitivity::L2,
             _ => exchange::Sensitivity::L3,
         };
+        let clauses = clauses.collect::<Result<_, _>>().map_err(failed)?;
         let terms = exchange::Terms {
             provider: Some(self.from),
             consumer: Some(self.consumer),
-            clauses: clauses.collect::<Result<_, _>>().map_err(failed)?,
+            clauses,
             purpose: Some(self.purpose),
             legal_basis: self.legal_basis,
             sharing_class: Some(exchange::SharingClass::Conditional.into()),
